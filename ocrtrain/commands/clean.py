@@ -1,0 +1,238 @@
+"""`clean`: list what earlier runs left on this machine, and remove it when told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ocrtrain import cache
+from ocrtrain.errors import InputError
+
+KINDS = ("data", "runs", "cache")
+
+# A run's folder carries this file, or a configuration that names our classes beside its metrics.
+RUN_MARK = ".ocrtrain-run"
+# What generate writes; anything else in its folder is the user's.
+DATA_MARK = "generate.json"
+_DATA_FILES = re.compile(r"(labels\.txt|generate\.json)")
+_IMAGES = re.compile(r"\d+\.png")
+_CACHED = re.compile(r"fonts-\w+\.json|\..+\.tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that an earlier run left: `files` are its own; `folders` go too, deepest first, if empty."""
+
+    kind: str
+    path: Path
+    files: tuple[Path, ...]
+    folders: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in its files."""
+        return sum(file.lstat().st_size for file in self.files if os.path.lexists(file))
+
+
+def run(config: DictConfig) -> None:
+    """List what `what` chooses; on `yes` remove it. Raises `InputError` for a file that cannot be removed."""
+    if config.what not in ("all", *KINDS):
+        raise InputError(f"what={config.what}", "no such choice", f"Choose all, {', '.join(KINDS)}.")
+    if not isinstance(config.yes, bool):
+        raise InputError(f"yes={config.yes}", "is neither true nor false", "Write yes=true to remove.")
+    kinds = KINDS if config.what == "all" else (config.what,)
+    found, left_alone = find(Path(str(config.runs)).expanduser(), kinds)
+    files = sum(len(leftover.files) for leftover in found)
+    total = sum(leftover.size for leftover in found)
+
+    for leftover in found:
+        row = f"{leftover.kind:<6}{readable(leftover.size):>10}{counted(len(leftover.files)):>16}"
+        print(f"{row}  {shown(leftover.path)}")
+    for path, why in left_alone:
+        print(f"left alone: {shown(path)} ({why})")
+    if not found:
+        print("Nothing to remove.")
+    elif not config.yes:
+        what = "" if config.what == "all" else f"what={config.what} "
+        print(f"{readable(total)} in {counted(files)}; nothing was removed.")
+        print(f"To remove them: python -m ocrtrain clean {what}yes=true")
+    else:
+        for leftover in found:
+            remove(leftover)
+        if not any(os.path.lexists(output.path) for output in cache.recorded()):
+            remove(Leftover("cache", cache.cache_folder(), (cache.ledger(),), (cache.cache_folder(),)))
+        print(f"Removed {counted(files)} and freed {readable(total)}.")
+
+
+def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple[Path, str]]]:
+    """Find what is ours among the outputs on record, in the folder `runs` and in the cache.
+
+    The second list names what is on record but left alone, each with the reason. Links are never followed: a
+    linked folder is somebody's choice of a place.
+    """
+    found: list[Leftover] = []
+    left_alone: list[tuple[Path, str]] = []
+    record = [(output.kind, output.path) for output in cache.recorded()]
+    if "data" in kinds:
+        for path in sorted({path for kind, path in record if kind == "data"}):
+            if refusal := _refusal(path, carries_mark=is_generated(path)):
+                left_alone.append((path, refusal))
+            elif path.is_dir():
+                found.append(generated(path))
+                others = _others(found[-1])
+                if others:
+                    left_alone.append((others[0], f"{counted(len(others))} that generate did not write"))
+    if "runs" in kinds:
+        inside = sorted(path for path in runs.glob("*") if is_run(path))
+        recorded = sorted({path for kind, path in record if kind == "run"})
+        for path in {path.resolve(): path for path in recorded + inside if os.path.lexists(path)}.values():
+            if refusal := _refusal(path, carries_mark=is_run(path)) or _running(path):
+                left_alone.append((path, refusal))
+            else:
+                found.append(Leftover("runs", path, *_tree(path)))
+        for file in sorted(runs.glob("multirun/*/multirun.yaml")):
+            if not file.is_symlink() and "ocrtrain" in _text(file):
+                found.append(Leftover("runs", file.parent, (file,), (file.parent, file.parent.parent)))
+    if "cache" in kinds:
+        folder = cache.cache_folder()
+        if files := tuple(file for file in _files(folder) if _CACHED.fullmatch(file.name)):
+            found.append(Leftover("cache", folder, files, ()))
+    return found, left_alone
+
+
+def is_generated(folder: Path) -> bool:
+    """Tell whether generate wrote into `folder`, from the record that it keeps there."""
+    try:
+        record = json.loads(_text(folder / DATA_MARK))
+    except ValueError:
+        return False
+    return isinstance(record, dict) and {"version", "count", "seed"} <= record.keys()
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether fit made `folder`: other programs too keep a config.yaml beside a metrics.csv."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if (folder / RUN_MARK).is_file():
+        return True
+    return (folder / "metrics.csv").is_file() and "_target_: ocrtrain." in _text(folder / "config.yaml")
+
+
+def generated(folder: Path) -> Leftover:
+    """Collect what generate wrote into `folder`, and nothing else that may lie there."""
+    images = folder / "images"
+    drawn = [] if images.is_symlink() else [file for file in _files(images) if _IMAGES.fullmatch(file.name)]
+    own = [file for file in _files(folder) if _DATA_FILES.fullmatch(file.name)]
+    # The mark goes last: what is interrupted can be found and removed another time.
+    own.sort(key=lambda file: file.name == DATA_MARK)
+    return Leftover("data", folder, (*drawn, *own), (images, folder))
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove the files of `leftover`, and its folders as far as nothing else is in them."""
+    try:
+        for file in leftover.files:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            str(error.filename), f"cannot be removed: {error.strerror}", "Make its folder writable for you."
+        ) from error
+    for folder in leftover.folders:
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, or gone already
+            continue
+
+
+def readable(size: int) -> str:
+    """A number of bytes as people write it."""
+    amount = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def counted(files: int) -> str:
+    """A number of files in words."""
+    return "1 file" if files == 1 else f"{files:,} files"
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _refusal(path: Path, carries_mark: bool) -> str | None:
+    """Why a folder that is there must stay; None if nothing speaks against removing what is ours in it."""
+    if not os.path.lexists(path):
+        return None
+    if path.is_symlink():
+        return "a link"
+    if not carries_mark:
+        return "on record, but without ocrtrain's mark"
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        return "holds the folder that you are in"
+    return None
+
+
+def _running(folder: Path) -> str | None:
+    """Tell whether the process that a run's mark names still lives on this machine."""
+    try:
+        mark = json.loads(_text(folder / RUN_MARK))
+        process, host = int(mark["pid"]), mark["host"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    if os.name != "posix" or host != platform.node():
+        return None
+    try:
+        os.kill(process, 0)  # asks whether it is there, and sends nothing
+    except PermissionError:
+        pass
+    except OSError:
+        return None
+    return f"process {process} is still at work there"
+
+
+def _text(file: Path) -> str:
+    try:
+        return "" if file.is_symlink() else file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The regular files directly in `folder`, by name; none where it cannot be read."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    yield from (Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+
+
+def _tree(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Everything below `folder`, links as links: files (marks last), then folders from the deepest up."""
+    files: list[Path] = []
+    folders: list[Path] = []
+    for place, inner, names in os.walk(folder, topdown=False):
+        links = [name for name in inner if os.path.islink(os.path.join(place, name))]
+        files += [Path(place, name) for name in sorted(names + links)]
+        folders.append(Path(place))
+    marks = {folder / name for name in (RUN_MARK, "metrics.csv", "config.yaml")}
+    return tuple(sorted(files, key=lambda file: file in marks)), tuple(folders)
+
+
+def _others(leftover: Leftover) -> list[Path]:
+    """The files below a data folder that are not among its own."""
+    return sorted(set(_tree(leftover.path)[0]) - set(leftover.files))

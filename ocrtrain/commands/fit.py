@@ -1,0 +1,208 @@
+"""`fit`: trains a recognizer on lines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from ocrtrain import cache
+from ocrtrain.checkpoint import (
+    Description,
+    describe_checkpoint,
+    load_weights,
+    model_weights,
+    read_checkpoint,
+)
+from ocrtrain.data import LineData
+from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path
+from ocrtrain.model import LineRecognizer
+from ocrtrain.model.build import build_recognizer
+from ocrtrain.training import (
+    AtomicCheckpointIO,
+    Budget,
+    Clock,
+    Console,
+    Guard,
+    Keeper,
+    Recognition,
+    Recorder,
+    Validator,
+)
+from ocrtrain.training.budget import seconds_of
+from ocrtrain.training.precision import choose_precision
+
+log = logging.getLogger(__name__)
+
+MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
+
+
+def run(config: DictConfig) -> float | None:
+    """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
+    quieten_lightning()
+    folder = run_folder(config)
+    resumed = None if config.resume is None else read_checkpoint(config.resume)
+    seed_everything(config.seed, verbose=False)
+
+    data: LineData = instantiate(config.data)
+    settings = {key: plain(config[key]) for key in MODEL_KEYS}
+    data.open(columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)))
+    model = build_recognizer(settings, len(data.charset))
+    if config.init is not None:
+        content = read_checkpoint(config.init)
+        same_charset(describe_checkpoint(content, config.init), data, config.init)
+        load_weights(model, model_weights(content), config.init)
+    if resumed is not None:
+        same_charset(describe_checkpoint(resumed, config.resume), data, config.resume)
+        load_weights(model.to("cpu"), model_weights(resumed), config.resume)
+    model = model.to(memory_format=torch.channels_last)
+    report_model(model)
+
+    trainer_settings = plain(config.trainer)
+    budget = take_budget(trainer_settings, data.batches_per_epoch)
+    every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
+    checkpoint_every = seconds_of(trainer_settings.pop("checkpoint_every"), "trainer.checkpoint_every")
+    precision = choose_precision(trainer_settings.pop("precision"), trainer_settings.get("accelerator", "auto"))
+    task = Recognition(model, data.charset, instantiate(config.optimizer))
+    clock = Clock(budget, instantiate(config.schedule))
+    description = Description(settings, data.charset, data.preprocess, plain(config))
+    keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"))
+    callbacks = [
+        clock,
+        Guard(max(data.max_skipped, len(data.train_set) // 100)),
+        Recorder(folder, clock),
+        Console(clock, data.batches_per_epoch),
+        Validator(clock, every["validate_every_steps"], seconds_of(every["validate_every"], "trainer.validate_every")),
+        keeper,
+    ]
+    trainer = Trainer(
+        **trainer_settings,
+        precision=precision,
+        max_epochs=-1,
+        max_steps=-1,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        # Batches come without end and `Validator` decides when to validate: Lightning's own rule never applies.
+        check_val_every_n_epoch=None,
+        val_check_interval=sys.maxsize,
+    )
+    if trainer.is_global_zero:
+        prepare_folder(folder, config)
+        log.info("run %s, %s precision, on %s", folder, precision, trainer.strategy.root_device)
+    trainer.fit(task, datamodule=data, ckpt_path=config.resume, weights_only=True)
+    if trainer.is_global_zero:
+        conclude(keeper, clock, folder)
+    if keeper.interrupted is not None:
+        raise SystemExit(128 + keeper.interrupted)
+    return None if keeper.best_cer == float("inf") else keeper.best_cer
+
+
+def plain(config: Any) -> Any:
+    """Resolve interpolations and give plain Python types."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def run_folder(config: DictConfig) -> Path:
+    """Name the run's folder; raises InputError if it holds another run that this one would overwrite."""
+    folder = Path(config.runs) / str(config.run)
+    if config.resume is not None:
+        resume = Path(config.resume)
+        # A checkpoint in a run's own folder goes on there, wherever that is.
+        return resume.resolve().parent.parent if resume.parent.name == "checkpoints" else folder
+    if (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()) and not config.overwrite:
+        raise InputError(
+            f"run={config.run}",
+            f"{folder} holds the checkpoints of an earlier run",
+            f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, or set overwrite=true.",
+        )
+    return folder
+
+
+def prepare_folder(folder: Path, config: DictConfig) -> None:
+    """Make the run's folder and put the resolved configuration into it."""
+    with atomic_path(folder / "config.yaml") as temporary:
+        OmegaConf.save(config, temporary, resolve=True)
+    with atomic_path(folder / "checkpoints" / ".keep") as temporary:
+        temporary.touch()
+    cache.record("run", folder)
+
+
+def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
+    """Take the limits out of the trainer's settings, as steps and seconds."""
+    epochs, steps = settings.pop("max_epochs"), settings.pop("max_steps")
+    seconds = seconds_of(settings.pop("max_time"), "trainer.max_time")
+    if epochs is not None:
+        by_epochs = -(-epochs * batches_per_epoch // int(settings.get("accumulate_grad_batches", 1)))
+        steps = by_epochs if steps is None else min(steps, by_epochs)
+    if steps is None and seconds is None:
+        raise InputError(
+            "trainer", "has no end", "set trainer.max_epochs, trainer.max_steps or trainer.max_time=DD:HH:MM:SS."
+        )
+    for name, value in (("max_epochs", epochs), ("max_steps", steps), ("max_time", seconds)):
+        if value is not None and value <= 0:
+            raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
+    return Budget(steps, seconds)
+
+
+def same_charset(description: Description, data: LineData, path: str) -> None:
+    """Raise InputError unless a checkpoint writes the characters that the data has."""
+    if description.charset == data.charset:
+        return
+    ours, theirs = set(data.charset.symbols), set(description.charset.symbols)
+    raise InputError(
+        f"checkpoint={path}",
+        f"its charset differs from the data's: it lacks {''.join(sorted(ours - theirs))!r}"
+        f" and has {''.join(sorted(theirs - ours))!r} beyond them",
+        "train on the same charset (data.charset), or train anew.",
+    )
+
+
+def report_model(model: LineRecognizer) -> None:
+    """Log trained and all parameters of each part."""
+    for name, part in model.named_children():
+        every = sum(p.numel() for p in part.parameters())
+        trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
+        if every:
+            log.info("%-9s %11s parameters, %11s trained", name, f"{every:,}", f"{trained:,}")
+
+
+def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
+    """Say what came out and what to type next."""
+    shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
+    if keeper.interrupted is not None:
+        print(f"\nstopped on request; go on with\n  python -m ocrtrain fit resume={keeper.last}", file=sys.stderr)
+        return
+    print(
+        f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
+        f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
+        f"checkpoint  {shown}\n"
+        f"record      {folder}/metrics.csv, history.png, samples.png\n"
+        f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
+        file=sys.stderr,
+    )
+
+
+def quieten_lightning() -> None:
+    """Keep Lightning's own notices off the screen: what matters of them is said in this package's words."""
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,158 @@
+"""`generate`: draw lines to disk, as images and a list of their texts that `fit` reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from ocrtrain import __version__, cache
+from ocrtrain.command_line.quoting import quoted
+from ocrtrain.commands.progress import Progress
+from ocrtrain.errors import InputError
+from ocrtrain.files import unwritable, write_text_atomically
+from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis.folder import IMAGES, LABELS, RECORD, image_name, remove_generated, write_images
+
+_OWN_KEYS = ("output", "count", "seed", "workers", "overwrite", "debug")
+
+
+def run(config: DictConfig) -> None:
+    """Write `count` lines into `output`: images/NUMBER.png, and labels.txt once all of them are there.
+
+    The images depend on the seed and the settings, and neither on the number of workers nor on interruptions:
+    run again, it goes on where it stopped. Raises `InputError` for settings and folders that do not fit.
+    """
+    count, seed = _whole(config, "count", 1), _whole(config, "seed", 0)
+    workers = _cores() if config.workers is None else _whole(config, "workers", 1)
+    output = Path(str(config.output)).expanduser().absolute()
+    generator = _build(config)
+
+    record = {"version": __version__, "count": count, "seed": seed, "synthesis": generator.identity()}
+    prepare(output, record, bool(config.overwrite))
+    cache.record("data", output)
+    with Progress("lines", count) as progress:
+        drawn = write_images(generator, output, seed, count, workers, progress)
+    labels = [f"{image_name(i)}\t{generator.text(seed, 0, i)}\n" for i in range(count)]
+    write_text_atomically(output / LABELS, "".join(labels))
+
+    there = f" ({count - drawn:,} were there already)" if drawn < count else ""
+    print(f"{output}: {count:,} lines{there}, {IMAGES}/ and {LABELS}, {len(generator.fonts)} fonts")
+    print("Next, lines to validate on and a training:")
+    given = str(config.output).rstrip("/\\")
+    print(
+        _command(
+            "generate", {"output": f"{given}-val", "count": -(-count // 10), "seed": seed + 1}, _choices()
+        )
+    )
+    print(_command("fit", {"experiment": "lines", "data.train": given, "data.val": f"{given}-val"}))
+
+
+def prepare(output: Path, record: dict[str, Any], overwrite: bool) -> None:
+    """Make `output` ready for the lines of `record`, and note in generate.json what they are.
+
+    Lines that are there already stay if they are of the same kind; `overwrite` removes them. Raises
+    `InputError` if the folder holds anything else.
+    """
+    try:
+        there = _read_record(output)
+        if there is not None and overwrite:
+            remove_generated(output)
+        elif there is not None:
+            _compare(output, there, record)
+            if there["count"] < record["count"]:
+                # Until the new lines are there the folder has no labels, so that nobody takes it for whole.
+                (output / LABELS).unlink(missing_ok=True)
+        (output / IMAGES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(error.filename or output, error) from error
+    write_text_atomically(output / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_record(output: Path) -> dict[str, Any] | None:
+    """Read generate.json; None if `output` is new or empty."""
+    if not output.exists():
+        return None
+    if not output.is_dir():
+        raise InputError(f"output={output}", "is a file", "name a folder to write.")
+    if not any(output.iterdir()):
+        return None
+    try:
+        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+        return {"count": int(record["count"]), "seed": record["seed"], "synthesis": dict(record["synthesis"])}
+    except FileNotFoundError:
+        why = f"is not empty, and generate did not make it (it has no {RECORD})"
+        raise InputError(str(output), why, "name a new folder: output=DIR.") from None
+    except (ValueError, TypeError, KeyError):
+        why = "is not what generate wrote"
+        raise InputError(str(output / RECORD), why, "name a new folder, or remove this one.") from None
+
+
+def _compare(output: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise `InputError` unless the lines of `now` begin with those that are `there`."""
+    way_on = "choose another folder, or replace the lines that are there with overwrite=true."
+    old, new = ({"seed": record["seed"], **record["synthesis"]} for record in (there, now))
+    if changed := [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]:
+        details = ", ".join(
+            f"{key} ({_short(old.get(key))} there, {_short(new.get(key))} now)"
+            if _short(old.get(key)) != _short(new.get(key))
+            else key
+            for key in changed
+        )
+        raise InputError(str(output), f"holds lines drawn with other settings: {details}", way_on)
+    if there["count"] > now["count"]:
+        why = f"{output} holds {there['count']:,} lines already"
+        raise InputError(f"count={now['count']}", why, f"ask for as many or more, {way_on}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list) and len(value) > 4:
+        return f"{len(value)} of them"
+    return text if len(text := str(value)) <= 40 else f"{text[:40]}..."
+
+
+def _build(config: DictConfig) -> LineGenerator:
+    try:
+        generator: LineGenerator = hydra.utils.instantiate(config.synthesis, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise
+    return generator
+
+
+def _whole(config: DictConfig, key: str, least: int) -> int:
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {least} or more.")
+    return value
+
+
+def _cores() -> int:
+    # Those that this process may use, which in a container or a batch job are not all.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _choices() -> list[str]:
+    """List the settings typed that the validation lines need as well."""
+    if not HydraConfig.initialized():
+        return []
+    typed = HydraConfig.get().overrides.task
+    return [override for override in typed if override.split("=")[0].lstrip("+") not in _OWN_KEYS]
+
+
+def _command(name: str, settings: dict[str, Any], more: list[str] | None = None) -> str:
+    words = [f"{key}={_value(str(value))}" for key, value in settings.items()] + (more or [])
+    return "  " + shlex.join(["python", "-m", "ocrtrain", name, *words])
+
+
+def _value(text: str) -> str:
+    return text if re.fullmatch(r"[\w./\\:~-]+", text) else quoted(text)

@@ -1,0 +1,102 @@
+"""A source of lines -> the samples that a loader collects into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ocrtrain.data.augmentation import Augment
+from ocrtrain.data.batch import Batch
+from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.data.sources import LineSource
+from ocrtrain.errors import InputError
+from ocrtrain.text import Charset
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A line ready to be put into a batch: pixels uint8 [C, H, W], class indices, text and source."""
+
+    pixels: NDArray[np.uint8]
+    labels: list[int]
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that could not be read, and why: counted and named, never a crash and never silence."""
+
+    reason: str
+
+
+class LineDataset(Dataset):
+    """Reads, changes and encodes lines; sample i of epoch e depends on (seed, e, i) alone.
+
+    With a `charset` that lacks a character of a line, the line's labels leave it out: only judged lines, whose
+    texts count as they stand, may have such characters.
+    """
+
+    def __init__(
+        self,
+        source: LineSource,
+        preprocess: Preprocess,
+        charset: Charset,
+        augment: Augment | None = None,
+        seed: int = 0,
+        indices: Sequence[int] | None = None,
+    ) -> None:
+        self.source, self.preprocess, self.charset = source, preprocess, charset
+        self.augment, self.seed = augment, seed
+        self.indices = np.arange(len(source)) if indices is None else np.asarray(indices, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def widths(self, epoch: int) -> NDArray[np.float32]:
+        """Estimate the width of each line, in one unit for all: float32 [lines]."""
+        return self.source.widths(epoch)[self.indices]
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample | Unreadable:
+        epoch, position = key
+        index = int(self.indices[position])
+        try:
+            line = self.source.line(index, epoch)
+        except InputError as error:
+            return Unreadable(str(error))
+        image = line.image
+        if self.augment is not None:
+            image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
+        known = [c for c in line.text if c not in set(self.charset.unknown(line.text))]
+        return Sample(self.preprocess(image), self.charset.encode("".join(known)), line.text, line.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Collate:
+    """Puts samples side by side into a `Batch`; lines that could not be read are named in its `unreadable`."""
+
+    preprocess: Preprocess
+
+    def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
+        good = [s for s in samples if isinstance(s, Sample)]
+        n = len(good)
+        width = self.preprocess.padded_width(max((s.pixels.shape[2] for s in good), default=1))
+        pixels = np.zeros((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
+        targets = np.zeros((n, max((len(s.labels) for s in good), default=0)), np.int64)
+        for i, sample in enumerate(good):
+            pixels[i, :, :, : sample.pixels.shape[2]] = sample.pixels
+            targets[i, : len(sample.labels)] = sample.labels
+        return Batch(
+            pixels=torch.from_numpy(pixels),
+            widths=torch.tensor([s.pixels.shape[2] for s in good], dtype=torch.int64),
+            targets=torch.from_numpy(targets),
+            target_lengths=torch.tensor([len(s.labels) for s in good], dtype=torch.int64),
+            texts=[s.text for s in good],
+            sources=[s.source for s in good],
+            unreadable=[s.reason for s in samples if isinstance(s, Unreadable)],
+        )

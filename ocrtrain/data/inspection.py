@@ -1,0 +1,122 @@
+"""What the texts would do to training, found before it starts."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ocrtrain.data.image import legible
+from ocrtrain.data.skipped import EXAMPLES
+from ocrtrain.text.charset import Charset, describe
+from ocrtrain.text.feasibility import frames_needed
+from ocrtrain.text.normalization import normalize
+
+CHARACTERS_SHOWN = 20  # a charset of the wrong script would fill screens
+
+# Control characters, line and paragraph separators, and the marks of a text that was decoded wrongly.
+_STRAY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffd]")
+
+
+@dataclass(slots=True)
+class Finding:
+    """How many lines have one property, and the first few of them."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        """Count one more line; keep its name if it is one of the first."""
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(legible(example))
+
+    def __str__(self) -> str:
+        more = f" and {self.count - len(self.examples)} more" if self.count > len(self.examples) else ""
+        return ", ".join(self.examples) + more
+
+
+@dataclass(slots=True)
+class Findings:
+    """What `inspect` found in `total` lines.
+
+    `unknown` has, per character that the charset lacks, the lines with it. The indices of lines to leave out:
+    `unknown_lines` cannot be written with the charset, `too_long_lines` do not fit their frames.
+    """
+
+    total: int = 0
+    unknown: dict[str, Finding] = field(default_factory=dict)
+    too_long: Finding = field(default_factory=Finding)
+    outer_spaces: Finding = field(default_factory=Finding)
+    double_spaces: Finding = field(default_factory=Finding)
+    stray: Finding = field(default_factory=Finding)
+    not_nfc: Finding = field(default_factory=Finding)
+    unknown_lines: list[int] = field(default_factory=list)
+    too_long_lines: list[int] = field(default_factory=list)
+
+    @property
+    def leave_out(self) -> list[int]:
+        """List the indices of all lines that cannot be learned, each once, in order."""
+        return sorted({*self.unknown_lines, *self.too_long_lines})
+
+    def lines(self) -> list[str]:
+        """Write one printable line per finding, none if there is nothing to tell."""
+        most_first = sorted(self.unknown.items(), key=lambda item: (-item[1].count, item[0]))
+        told = [
+            f"not in the charset: {describe(character)} in {_lines(found.count)}: {found}"
+            for character, found in most_first[:CHARACTERS_SHOWN]
+        ]
+        if len(most_first) > CHARACTERS_SHOWN:
+            told.append(f"not in the charset: {len(most_first) - CHARACTERS_SHOWN} more characters")
+        for found, what in (
+            (self.too_long, "text too long for the image's frames"),
+            (self.outer_spaces, "leading or trailing space"),
+            (self.double_spaces, "two or more spaces in a row"),
+            (self.stray, "control or replacement character"),
+            (self.not_nfc, "text not in NFC (composed when read)"),
+        ):
+            if found.count:
+                told.append(f"{what} in {_lines(found.count)}: {found}")
+        return told
+
+
+def inspect(
+    names: Sequence[str],
+    texts: Sequence[str],
+    widths: Iterable[float],
+    charset: Charset,
+    frames: Callable[[float], int],
+) -> Findings:
+    """Look through `texts` for what cannot be learned and for what is likely a slip.
+
+    `names` and `widths` (at height 1) belong to the texts one by one; `texts` come as they are written, so
+    that other spellings than NFC are seen; `frames` tells how many frames the model makes of such a width.
+    """
+    findings = Findings(total=len(texts))
+    known = frozenset(charset.symbols)
+    for index, (name, original, width) in enumerate(zip(names, texts, widths, strict=True)):
+        text = normalize(original)
+        if not known.issuperset(text):
+            findings.unknown_lines.append(index)
+            for character in sorted(set(text) - known):
+                findings.unknown.setdefault(character, Finding()).add(name)
+        available = frames(float(width))
+        if 2 * len(text) - 1 > available:  # else it fits whatever repeats it has; counting them takes longer
+            needed = frames_needed([ord(character) for character in text])
+            if needed > available:
+                findings.too_long_lines.append(index)
+                findings.too_long.add(f"{name} (needs {needed}, has {available})")
+        if text != text.strip():
+            findings.outer_spaces.add(name)
+        if "  " in text:
+            findings.double_spaces.add(name)
+        if _STRAY.search(text):
+            findings.stray.add(name)
+        if not unicodedata.is_normalized("NFC", original):
+            findings.not_nfc.add(name)
+    return findings
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"

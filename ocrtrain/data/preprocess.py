@@ -1,0 +1,62 @@
+"""From an image of any size to the rows and columns that a model reads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ocrtrain.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a line's image becomes a model's input; part of every checkpoint.
+
+    height: rows; channels: 1 for grey, 3 for RGB; width: None keeps every line's aspect, a number makes all lines
+    that wide (narrower lines are padded on the right, wider ones squeezed); multiple: batches are padded to a
+    multiple of this, so that few distinct shapes occur.
+    """
+
+    height: int = 40
+    channels: int = 1
+    width: int | None = None
+    multiple: int = 32
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise InputError(f"channels={self.channels}", "lines are grey or RGB", "set it to 1 or 3.")
+        for name in ("height", "multiple", "width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value}", "must be at least 1", "give a number of pixels.")
+
+    def columns(self, aspect: float) -> int:
+        """Columns of a line whose image is `aspect` times as wide as high."""
+        columns = max(1, math.floor(aspect * self.height + 0.5))
+        return columns if self.width is None else min(columns, self.width)
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Scale image [H, W] or [H, W, 3] to this height: uint8 [channels, height, columns]."""
+        grey = image.ndim == 2
+        picture = Image.fromarray(image)
+        if grey != (self.channels == 1):
+            picture = picture.convert("L" if self.channels == 1 else "RGB")
+        size = (self.columns(image.shape[1] / image.shape[0]), self.height)
+        if picture.size != size:
+            # Pillow widens the bilinear filter when it scales down, so thin strokes are averaged, not dropped.
+            picture = picture.resize(size, Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture)
+        return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+    def padded_width(self, widest: int) -> int:
+        """Columns of a batch whose widest line has `widest`."""
+        return -(-(self.width or widest) // self.multiple) * self.multiple
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the settings as plain types, for a checkpoint."""
+        return asdict(self)

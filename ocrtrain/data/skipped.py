@@ -1,0 +1,41 @@
+"""Samples that cannot be used: gathered by reason, judged once, never dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ocrtrain.data.image import legible
+from ocrtrain.errors import InputError
+
+EXAMPLES = 3
+
+
+def examples(names: Sequence[str]) -> str:
+    """Name the first few of `names`, and tell how many more there are."""
+    shown = ", ".join(legible(name) for name in names[:EXAMPLES])
+    return f"{shown} and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else shown
+
+
+def by_reason(skipped: Mapping[str, Sequence[str]]) -> list[str]:
+    """Write one line per reason, the most frequent first: its count, the reason, a few names."""
+    most_first = sorted(
+        ((reason, names) for reason, names in skipped.items() if names), key=lambda r: -len(r[1])
+    )
+    return [f"{len(names)} x {reason}: {examples(names)}" for reason, names in most_first]
+
+
+def enforce(skipped: Mapping[str, Sequence[str]], max_skipped: int, where: str) -> str | None:
+    """Let at most `max_skipped` samples be left out: return a notice, a line per reason (None: none to tell).
+
+    `skipped` maps reasons to names, `where` says whose samples they are. Raises one `InputError` about all of
+    them when there are more.
+    """
+    count = sum(len(names) for names in skipped.values())
+    if count > max_skipped:
+        allowance = f"; data.max_skipped={max_skipped} allows fewer" if max_skipped else ""
+        raise InputError(
+            where,
+            "\n    ".join([f"{count} samples cannot be used{allowance}", *by_reason(skipped)]),
+            f"mend them, or set data.max_skipped={count} to go on without them.",
+        )
+    return "\n".join(f"{where}: left out {line}" for line in by_reason(skipped)) or None

@@ -1,0 +1,132 @@
+"""Edit counts: what separates readings from the truth, and the rates that follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from ocrtrain.text import normalize
+
+BLOCK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class EditCounts:
+    """Counts over any number of lines; counts of parts add up to the count of the whole.
+
+    `characters`, `words`: of the references. `substitutions`, `deletions` (in the reference only) and
+    `insertions` (in the reading only): of characters, in one shortest alignment per line. `word_edits`: all
+    three, of words.
+    """
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    characters: int = 0
+    word_edits: int = 0
+    words: int = 0
+    exact_lines: int = 0
+    lines: int = 0
+
+    def __add__(self, other: EditCounts) -> EditCounts:
+        return EditCounts(*(a + b for a, b in zip(self.to_list(), other.to_list(), strict=True)))
+
+    @property
+    def edits(self) -> int:
+        """The Levenshtein distances of all lines, summed."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def cer(self) -> float:
+        """Character error rate: edits over reference characters; over 1 where the references are all empty.
+
+        As in jiwer 4: it may exceed 1, nothing read where nothing stands is 0, "abc" read there is 3.
+        """
+        return self.edits / max(self.characters, 1)
+
+    @property
+    def wer(self) -> float:
+        """Word error rate: the same, of words."""
+        return self.word_edits / max(self.words, 1)
+
+    @property
+    def line_accuracy(self) -> float:
+        """The share of lines that are read without any error; 0 where there are no lines."""
+        return self.exact_lines / max(self.lines, 1)
+
+    def to_list(self) -> list[int]:
+        """List the counts in the order of the fields, to be summed over processes as one tensor."""
+        return list(astuple(self))
+
+    @classmethod
+    def from_list(cls, counts: Iterable[float]) -> EditCounts:
+        """Take counts in the order of `to_list`."""
+        return cls(*(int(count) for count in counts))
+
+
+def count_edits(references: Sequence[str], predictions: Sequence[str]) -> EditCounts:
+    """Count the edits of a corpus, line by line; see `edit_table` for what is compared."""
+    return EditCounts.from_list(edit_table(references, predictions).sum(axis=0))
+
+
+def edit_table(references: Sequence[str], predictions: Sequence[str]) -> NDArray[np.int64]:
+    """Count the edits of each line: int64 [N, 8], a row is one line's `EditCounts.to_list()`.
+
+    Both sides are brought to NFC; nothing is stripped, so a space at an end counts (jiwer's default strips
+    the ends before it counts characters). Words are what jiwer 4's default makes of a line; see
+    `split_words`. Among several shortest alignments the one that rapidfuzz, jiwer's engine, finds is counted.
+    Raises `ValueError` unless there are as many predictions as references.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} references, but {len(predictions)} predictions")
+    # Block by block, since the word lists of a million lines would keep the garbage collector busy.
+    blocks = range(0, len(references), BLOCK)
+    tables = [_edit_table(references[i : i + BLOCK], predictions[i : i + BLOCK]) for i in blocks]
+    return np.concatenate([np.zeros((0, len(fields(EditCounts))), np.int64), *tables])
+
+
+def _edit_table(references: Sequence[str], predictions: Sequence[str]) -> NDArray[np.int64]:
+    truths, readings = [normalize(t) for t in references], [normalize(t) for t in predictions]
+    lengths = np.fromiter(map(len, truths), np.int64, len(truths))
+    excess = np.fromiter(map(len, readings), np.int64, len(readings)) - lengths
+    distances = _distances(truths, readings)
+    insertions, deletions = np.maximum(excess, 0), np.maximum(-excess, 0)
+    # Lengths and distance alone fix the three counts, unless an insertion and a deletion could pair up.
+    for i in np.flatnonzero(distances - np.abs(excess) >= 2).tolist():
+        operations = Levenshtein.editops(truths[i], readings[i]).as_list()
+        deletions[i] = sum(operation[0] == "delete" for operation in operations)
+        insertions[i] = excess[i] + deletions[i]
+    substitutions = distances - insertions - deletions
+
+    words = [split_words(truth) for truth in truths]
+    word_edits = np.zeros_like(distances)
+    wrong = np.flatnonzero(distances)
+    indices = wrong.tolist()
+    word_edits[wrong] = _distances([words[i] for i in indices], [split_words(readings[i]) for i in indices])
+    word_counts = np.fromiter(map(len, words), np.int64, len(words))
+    exact = (distances == 0).astype(np.int64)
+    columns = (substitutions, deletions, insertions, lengths, word_edits, word_counts, exact)
+    return np.stack([*columns, np.ones_like(exact)], axis=1)
+
+
+def _distances(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    distances: NDArray[np.int64] = process.cpdist(left, right, scorer=Levenshtein.distance, dtype=np.int64)
+    return distances
+
+
+def split_words(text: str) -> list[str]:
+    """Split at spaces as jiwer 4 does by default: runs of white space are one space, the ends are stripped.
+
+    A single tab, no-break space or ideographic space between two words therefore does not part them.
+    """
+    words = text.split()
+    if " ".join(words) == text:
+        return words
+    text = re.sub(r"\s\s+", " ", text).strip()
+    return [word for word in text.split(" ") if word]

@@ -1,0 +1,66 @@
+"""Files that appear under their final name only when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ocrtrain.errors import InputError
+
+_WAYS_ON = {
+    errno.ENOSPC: "free some space on that disk, or name a folder on another one.",
+    errno.EDQUOT: "free some of your quota on that disk, or name a folder on another one.",
+    errno.EFBIG: "raise the limit on file sizes (`ulimit -f`), or name a folder on another disk.",
+    errno.EACCES: "make the folder writable for you, or name another one.",
+    errno.EPERM: "make the folder writable for you, or name another one.",
+    errno.EROFS: "that disk is read-only: name a folder on another one.",
+    errno.ENOTDIR: "a file stands where a folder is needed: name another folder.",
+    errno.EEXIST: "a file stands where a folder is needed: name another folder.",
+    errno.EISDIR: "a folder of that name is in the way: remove it or name another file.",
+    errno.ENAMETOOLONG: "name a shorter path.",
+}
+
+
+def unwritable(path: str | Path, error: OSError) -> InputError:
+    """Turn the system's refusal to write `path` into a message with its reason and the way on."""
+    way_on = _WAYS_ON.get(error.errno or 0, "mend that, or name another place to write to.")
+    return InputError(str(path), f"cannot be written: {error.strerror or error}", way_on)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; when the block ends well, what was written there takes its place.
+
+    Missing folders are made. The temporary name ends in `.partial`, so a writer that reads the format from
+    the suffix must be told it. Whatever ends the block early, an interrupt too, leaves the old file, or none,
+    under `path` and no temporary file; an `OSError` becomes an `InputError` that names `path`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as written:
+            # Some file systems report a full disk only here, and a crash must not leave an empty file.
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise
+
+
+def write_text_atomically(path: str | Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all.
+
+    A lone surrogate (a byte of a file name that is not UTF-8) is written as its `\\udcXX` escape, which JSON
+    reads back as the same character. Raises `InputError` where the place cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))

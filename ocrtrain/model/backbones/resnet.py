@@ -1,0 +1,144 @@
+"""torchvision's ResNets, with strides for lines: the height goes to one row, the width to a quarter or eighth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock
+
+from ocrtrain.errors import InputError
+from ocrtrain.model.backbones.compact import halve
+from ocrtrain.model.mask import mask_columns
+
+DEPTHS = (18, 34)
+
+
+class ResNet(nn.Module):
+    """ResNet18 or 34 under torchvision's parameter names, then one convolution over the rows that remain.
+
+    depth: 18 or 34; weights: None, a name that torchvision knows ("IMAGENET1K_V1", downloaded once), or the path of
+    a state dict saved in torchvision's names; out_channels: features per frame; columns_per_frame: 4 or 8;
+    height: rows of the lines.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
+    """
+
+    def __init__(
+        self,
+        depth: int = 34,
+        weights: str | None = None,
+        in_channels: int = 3,
+        height: int = 32,
+        out_channels: int = 512,
+        columns_per_frame: int = 4,
+    ) -> None:
+        super().__init__()
+        if depth not in DEPTHS:
+            raise InputError(f"backbone.depth={depth}", "is not offered", f"choose one of {DEPTHS}.")
+        if columns_per_frame not in (4, 8):
+            raise InputError(
+                f"backbone.columns_per_frame={columns_per_frame}", "is not offered", "choose 4 or 8."
+            )
+        self.columns_per_frame, self.out_channels = columns_per_frame, out_channels
+        net: Any = getattr(torchvision.models, f"resnet{depth}")()
+        if weights is not None:
+            net.load_state_dict(_load_weights(weights, depth, net))
+        net.layer2[0] = _narrow(net.layer2[0], (2, 2) if columns_per_frame == 8 else (2, 1))
+        net.layer3[0] = _narrow(net.layer3[0], (2, 1))
+        net.layer4[0] = _narrow(net.layer4[0], (2, 1))
+        self.conv1, self.bn1 = _with_channels(net.conv1, in_channels), net.bn1
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+        rows = height
+        for _ in range(5):
+            rows = -(-rows // 2)
+        self.reduce = nn.Conv2d(512, out_channels, (rows, 1), bias=False)
+        self.reduce_norm = nn.BatchNorm2d(out_channels)
+        # The colour statistics that torchvision's weights were trained with.
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        if in_channels == 1:
+            mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
+        self.register_buffer("mean", mean[:, None, None], persistent=False)
+        self.register_buffer("std", std[:, None, None], persistent=False)
+
+    def forward(self, pixels: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uint8 pixels [N, C, H, W] with widths [N] to features [N, T, out_channels] and lengths [N]."""
+        x = mask_columns((pixels.float() / 255.0 - self.mean) / self.std, widths)
+        x = x.contiguous(memory_format=torch.channels_last)
+        widths = halve(widths)
+        x = F.relu_(mask_columns(self.bn1(self.conv1(x)), widths))
+        widths = halve(widths)
+        # What the window sees beyond a line's end is 0, never more than what it sees within.
+        x = mask_columns(F.max_pool2d(x, 3, 2, 1), widths)
+        for number, layer in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
+            if number == 2 and self.columns_per_frame == 8:
+                widths = halve(widths)
+            for block in layer:
+                x = _residual(block, x, widths)
+        x = F.relu_(self.reduce_norm(self.reduce(x)))
+        return x[:, :, 0].transpose(1, 2), widths
+
+
+def _residual(block: Any, x: Tensor, widths: Tensor) -> Tensor:
+    """torchvision's BasicBlock, masked so that padding stays zero."""
+    y = F.relu_(mask_columns(block.bn1(block.conv1(x)), widths))
+    y = block.bn2(block.conv2(y)) + (x if block.downsample is None else block.downsample(x))
+    return F.relu_(mask_columns(y, widths))
+
+
+def _narrow(block: BasicBlock, stride: tuple[int, int]) -> BasicBlock:
+    """Change the stride of a layer's first block; its weights stay."""
+    assert block.downsample is not None
+    block.conv1.stride = stride
+    block.downsample[0].stride = stride
+    return block
+
+
+def _with_channels(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """Fold the RGB kernels into one for grey lines: the answer to grey shown as RGB stays the same."""
+    if channels == 3:
+        return conv
+    grey = nn.Conv2d(1, conv.out_channels, 7, 2, 3, bias=False)
+    with torch.no_grad():
+        grey.weight.copy_(conv.weight.sum(1, keepdim=True))
+    return grey
+
+
+def _load_weights(weights: str, depth: int, net: nn.Module) -> dict[str, Tensor]:
+    known = torchvision.models.get_model_weights(f"resnet{depth}")
+    if weights in known.__members__:
+        chosen = known[weights]
+        try:
+            return dict(chosen.get_state_dict(progress=False, check_hash=True))
+        except (URLError, OSError, RuntimeError) as error:
+            place = Path(torch.hub.get_dir()) / "checkpoints" / chosen.url.rpartition("/")[2]
+            raise InputError(
+                f"backbone.weights={weights}",
+                f"cannot be downloaded ({error})",
+                f"put the file at {place}, give a path with backbone.weights=PATH, "
+                "or start from random weights with backbone.weights=null.",
+            ) from None
+    path = Path(weights).expanduser()
+    names = ", ".join(known.__members__)
+    if not path.is_file():
+        raise InputError(
+            f"backbone.weights={weights}", "is neither a file nor known", f"known are {names}, or null for none."
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        expected = net.state_dict()
+        wrong = [k for k in expected if k not in state or state[k].shape != expected[k].shape]
+    except Exception as error:  # whatever a file that is no state dict makes of the reader
+        raise InputError(f"backbone.weights={path}", f"is no state dict ({error})", "save one with torch.save.") from None
+    if wrong:
+        raise InputError(
+            f"backbone.weights={path}",
+            f"is not a ResNet{depth} of torchvision: {len(wrong)} tensors lack or differ, first {wrong[0]}",
+            f"give a file of resnet{depth} weights, or backbone.weights=null.",
+        )
+    return {k: state[k] for k in expected}

@@ -1,0 +1,7 @@
+"""Encoders: features per frame -> features that know the whole line."""
+
+from ocrtrain.model.encoders.bilstm import BiLSTMEncoder
+from ocrtrain.model.encoders.identity import IdentityEncoder
+from ocrtrain.model.encoders.mamba import MambaEncoder
+
+__all__ = ["BiLSTMEncoder", "IdentityEncoder", "MambaEncoder"]

@@ -1,0 +1,72 @@
+"""Mamba's short convolution over time: depthwise, causal, followed by SiLU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ocrtrain.model.mask import frame_mask
+from ocrtrain.model.ssm.scan import choose_backend, follow_torch_threads
+
+
+def causal_convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    backend: str = "auto",
+) -> Tensor:
+    """Convolve each channel over the present and the frames before it, then apply SiLU.
+
+    x: [N, T, D]; weight: [D, 1, taps] as nn.Conv1d holds it; bias: [D]; lengths: int64 [N].
+    With `reverse`, time runs from each line's last frame to its first. Returns [N, T, D], zero beyond a line's
+    length, whose frames are never read.
+    """
+    taps = weight.shape[-1]
+    weight = weight[:, 0]
+    bias = torch.zeros_like(weight[:, 0]) if bias is None else bias
+    if choose_backend(backend, x.device.type) == "numba":
+        if lengths is None:
+            lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64)
+        inputs = (x.float().contiguous(), weight.float().t().contiguous(), bias.float().contiguous())
+        return _ConvolveNumba.apply(*inputs, lengths.to(torch.int64).contiguous(), reverse).to(x.dtype)
+    valid = None if lengths is None else frame_mask(lengths, x.shape[1])[..., None].to(x.dtype)
+    x = x if valid is None else x * valid
+    x = F.pad(x, (0, 0, 0, taps - 1) if reverse else (0, 0, taps - 1, 0))
+    kernel = weight.flip(-1) if reverse else weight
+    frames = x.shape[1] - taps + 1
+    y = bias.to(x.dtype) + sum(x[:, i : i + frames] * kernel[:, i].to(x.dtype) for i in range(taps))
+    y = F.silu(y)
+    return y if valid is None else y * valid
+
+
+class _ConvolveNumba(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, reverse: bool) -> Tensor:
+        from ocrtrain.model.ssm.convolution_numba import convolve_forward
+
+        y = torch.empty_like(x)
+        follow_torch_threads()
+        inputs = (x, weight, bias, lengths)
+        convolve_forward(*(v.detach().numpy() for v in inputs), reverse, y.numpy())
+        ctx.save_for_backward(*inputs)
+        ctx.reverse = reverse
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from ocrtrain.model.ssm.convolution_numba import convolve_backward
+
+        x, weight, bias, lengths = inputs = ctx.saved_tensors
+        dx = torch.empty_like(x)
+        dweight, dbias = x.new_empty(len(x), *weight.shape), x.new_empty(len(x), *bias.shape)
+        outputs = (dy.contiguous(), dx, dweight, dbias)
+        follow_torch_threads()
+        convolve_backward(*(v.detach().numpy() for v in inputs), ctx.reverse, *(v.numpy() for v in outputs))
+        return dx, dweight.sum(0), dbias.sum(0), None, None

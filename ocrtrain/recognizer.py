@@ -1,0 +1,124 @@
+"""Reads lines with a checkpoint, from Python, with neither Lightning nor Hydra."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ocrtrain.checkpoint import Description, describe_checkpoint, read_checkpoint, restore_recognizer
+from ocrtrain.data.image import as_pixels
+from ocrtrain.decoding import GreedyDecoder, Transcript
+from ocrtrain.errors import InputError
+from ocrtrain.model import LineRecognizer
+
+WINDOW = 32  # batches whose lines are sorted by width together before they are read
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    pixels: NDArray[np.uint8]  # [C, H, w]
+    width: int  # of the image as it was given
+
+
+class Recognizer:
+    """A trained model with its charset and preprocessing: images of lines in, transcripts out."""
+
+    def __init__(self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.description = description
+        self.decoder = GreedyDecoder(description.charset)
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, device: str | torch.device | None = None) -> Recognizer:
+        """Load the checkpoint at a path onto `device` (by default a GPU if there is one).
+
+        Raises InputError if the file is missing, truncated, foreign or made by other code.
+        """
+        content = read_checkpoint(checkpoint)
+        description = describe_checkpoint(content, checkpoint)
+        chosen = choose_device(device)
+        return cls(restore_recognizer(content, description, checkpoint), description, chosen)
+
+    def read(self, images: Sequence[Any], batch_size: int = 16) -> list[Transcript]:
+        """Read images: paths, Pillow images, or arrays [H, W] or [H, W, 3] (uint8, or floats in 0..1).
+
+        Returns a transcript for each, in order; positions are in pixels of the images as given. Raises InputError
+        naming the first image that cannot be read.
+        """
+        if isinstance(images, (str, os.PathLike)):
+            raise TypeError("give a list of images: [path]")
+        return list(self.stream(images, batch_size))
+
+    def stream(self, images: Iterable[Any], batch_size: int = 16) -> Iterator[Transcript]:
+        """Read images as they come, as `read` does, holding a few batches of them at a time."""
+        for outcome in self.stream_outcomes(images, batch_size):
+            if isinstance(outcome, InputError):
+                raise outcome
+            yield outcome
+
+    def stream_outcomes(self, images: Iterable[Any], batch_size: int = 16) -> Iterator[Transcript | InputError]:
+        """Read images as they come; one that cannot be read gives its error in its place."""
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}", "must be at least 1", "16 is a good start.")
+        window: list[_Prepared | InputError] = []
+        # The first images come out at once: who watches should not wait for hundreds.
+        size = batch_size
+        for image in images:
+            window.append(self._prepare(image))
+            if len(window) >= size:
+                yield from self._read_window(window, batch_size)
+                window, size = [], min(size * 2, batch_size * WINDOW)
+        yield from self._read_window(window, batch_size)
+
+    def _prepare(self, image: Any) -> _Prepared | InputError:
+        preprocess = self.description.preprocess
+        try:
+            pixels = as_pixels(image, 1 if preprocess.channels == 1 else 3)
+        except InputError as error:
+            return error
+        return _Prepared(preprocess(pixels), pixels.shape[1])
+
+    def _read_window(self, window: list[_Prepared | InputError], batch_size: int) -> list[Transcript | InputError]:
+        """Read similar widths together, and give the results in the order in which the images came."""
+        results: list[Any] = [item if isinstance(item, InputError) else None for item in window]
+        good = [(i, item) for i, item in enumerate(window) if isinstance(item, _Prepared)]
+        good.sort(key=lambda pair: pair[1].pixels.shape[2])
+        for start in range(0, len(good), batch_size):
+            batch = good[start : start + batch_size]
+            for (i, _), transcript in zip(batch, self._read_batch([item for _, item in batch]), strict=True):
+                results[i] = transcript
+        return results
+
+    def _read_batch(self, lines: list[_Prepared]) -> list[Transcript]:
+        preprocess = self.description.preprocess
+        widths = [line.pixels.shape[2] for line in lines]
+        shape = (len(lines), preprocess.channels, preprocess.height, preprocess.padded_width(max(widths)))
+        pixels = np.zeros(shape, np.uint8)
+        for i, line in enumerate(lines):
+            pixels[i, :, :, : widths[i]] = line.pixels
+        with torch.inference_mode():
+            log_probs, lengths = self.model(
+                torch.from_numpy(pixels).to(self.device), torch.tensor(widths, device=self.device)
+            )
+            return self.decoder(log_probs, lengths, [line.width for line in lines])
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Resolve None or "auto" to the GPU if there is one; raises InputError for a device that is not there."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device={device}", f"is not available: {reason}", "choose auto, cpu or cuda.") from None
+    return chosen

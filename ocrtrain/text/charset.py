@@ -1,0 +1,84 @@
+"""The symbols that a recognizer can write, and the class index of each."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from ocrtrain.errors import InputError
+from ocrtrain.text.normalization import normalize
+
+
+def describe(symbol: str) -> str:
+    """Spell out a code point for a message: `'ſ' (U+017F LATIN SMALL LETTER LONG S)`."""
+    return f"{symbol!r} (U+{ord(symbol):04X} {unicodedata.name(symbol, 'unnamed')})"
+
+
+class UnknownCharacters(InputError):  # noqa: N818 - named for what it reports
+    """A text has characters that the charset lacks; `characters` lists them, in order, once each."""
+
+    def __init__(self, text: str, characters: Sequence[str]) -> None:
+        self.characters = tuple(characters)
+        super().__init__(
+            f"text {text!r}",
+            "the charset lacks " + ", ".join(describe(c) for c in characters),
+            "add them to the charset, correct the text, or set data.drop_unknown=true to leave such lines out.",
+        )
+
+    def __reduce__(self) -> tuple[type[UnknownCharacters], tuple[str, tuple[str, ...]]]:
+        # A loader worker sends its errors to the main process by pickle.
+        return type(self), (self.what, self.characters)
+
+
+class Charset:
+    """An ordered set of symbols, one code point each; index 0 is CTC's blank.
+
+    `len(charset)` is the number of classes: the symbols and the blank. Space is a symbol like any other.
+    """
+
+    blank = 0
+
+    def __init__(self, symbols: str | Sequence[str]) -> None:
+        self.symbols: tuple[str, ...] = tuple(normalize("".join(symbols)))
+        self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
+        if len(self._index) != len(self.symbols):
+            doubled = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
+            raise InputError(
+                "charset",
+                "has symbols twice: " + ", ".join(describe(s) for s in doubled),
+                "name every symbol once (texts are compared in NFC, where some spellings become one).",
+            )
+        if not self.symbols:
+            raise InputError("charset", "is empty", "name at least one symbol, or give training lines with text.")
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Charset:
+        """Collect the symbols of `texts`, ordered by code point."""
+        return cls(sorted(set().union(*(normalize(text) for text in texts))))
+
+    def __len__(self) -> int:
+        return len(self.symbols) + 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Charset) and self.symbols == other.symbols
+
+    def __hash__(self) -> int:
+        return hash(self.symbols)
+
+    def __repr__(self) -> str:
+        return f"Charset({''.join(self.symbols)!r})"
+
+    def unknown(self, text: str) -> list[str]:
+        """List the characters of `text` that this charset cannot write, in order, once each."""
+        return [c for c in dict.fromkeys(normalize(text)) if c not in self._index]
+
+    def encode(self, text: str) -> list[int]:
+        """Turn `text` into class indices; raises `UnknownCharacters` for what has none."""
+        try:
+            return [self._index[symbol] for symbol in normalize(text)]
+        except KeyError:
+            raise UnknownCharacters(text, self.unknown(text)) from None
+
+    def decode(self, labels: Iterable[int]) -> str:
+        """Turn class indices (no blanks) into text."""
+        return "".join(self.symbols[label - 1] for label in labels)

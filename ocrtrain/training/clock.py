@@ -1,0 +1,71 @@
+"""Pace of a run: the learning rate of each step, and the step after which training ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ocrtrain.training.budget import Budget
+
+
+class Clock(Callback):
+    """Sets the learning rate by progress within the budget, and stops training when the budget is used up.
+
+    Seconds count from the start of training and go on after a resume, so a resumed run gets what was left.
+    """
+
+    def __init__(self, budget: Budget, schedule: Callable[[float], float]) -> None:
+        self.budget, self.schedule = budget, schedule
+        self.factor = 0.0
+        self._rates: list[float] = []
+        self._before = 0.0
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def progress(self, trainer: Trainer) -> float:
+        """Share of the budget that is used up."""
+        return self.budget.progress(trainer.global_step, self.seconds)
+
+    def done(self, trainer: Trainer) -> bool:
+        """Whether the budget is used up."""
+        return self.progress(trainer) >= 1.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.monotonic()
+        self._rates = self._rates or [g["lr"] for g in trainer.optimizers[0].param_groups]
+        trainer.should_stop = self._agreed(trainer)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.factor = self.schedule(self.progress(trainer))
+        for group, rate in zip(trainer.optimizers[0].param_groups, self._rates, strict=True):
+            group["lr"] = rate * self.factor
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._agreed(trainer):
+            trainer.should_stop = True
+
+    def _agreed(self, trainer: Trainer) -> bool:
+        """All ranks stop at the same step: their clocks differ, so rank 0's counts."""
+        done = self.done(trainer)
+        if trainer.world_size == 1 or self.budget.max_seconds is None:
+            return done
+        flag = torch.tensor(int(done), device=trainer.strategy.root_device)
+        return bool(trainer.strategy.broadcast(flag, src=0))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "rates": list(self._rates)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before, self._rates = state_dict["seconds"], list(state_dict["rates"])

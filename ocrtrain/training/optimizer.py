@@ -1,0 +1,127 @@
+"""Optimizers over a recognizer's parameters, decayed or not as each kind needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a meaning
+
+
+def is_decayed(name: str, parameter: nn.Parameter) -> bool:
+    """Weight decay is for matrices and kernels: not for biases, norms and a state-space layer's own parameters."""
+    return parameter.ndim >= 2 and name.rpartition(".")[2] not in NO_DECAY
+
+
+def adamw(
+    model: nn.Module, lr: float, weight_decay: float = 0.05, betas: tuple[float, float] = (0.9, 0.98)
+) -> torch.optim.Optimizer:
+    """AdamW over the trainable parameters, without weight decay where it would do harm."""
+    trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in trainable if is_decayed(n, p)], "weight_decay": weight_decay},
+        {"params": [p for n, p in trainable if not is_decayed(n, p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, fused=True)
+
+
+def muon(
+    model: nn.Module,
+    lr: float,
+    matrix_lr: float = 0.02,
+    weight_decay: float = 0.05,
+    betas: tuple[float, float] = (0.9, 0.98),
+    momentum: float = 0.95,
+) -> torch.optim.Optimizer:
+    """Muon for the hidden matrices and kernels, AdamW for everything else (see `Muon`)."""
+    trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    # First and last layers face pixels and characters, not features; depthwise kernels are not matrices.
+    hidden = [
+        p
+        for n, p in trainable
+        if is_decayed(n, p) and p.flatten(1).shape[1] >= 16 and not n.startswith(("head.", "backbone.stem"))
+    ]
+    chosen = {id(p) for p in hidden}
+    rest = [(n, p) for n, p in trainable if id(p) not in chosen]
+    groups: list[dict[str, Any]] = [
+        {"params": hidden, "orthogonal": True, "lr": matrix_lr, "weight_decay": weight_decay},
+        {"params": [p for n, p in rest if is_decayed(n, p)], "weight_decay": weight_decay},
+        {"params": [p for n, p in rest if not is_decayed(n, p)], "weight_decay": 0.0},
+    ]
+    return Muon([g for g in groups if g["params"]], lr=lr, betas=betas, momentum=momentum)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of a matrix is orthogonalized: every direction moves by the same amount.
+
+    Groups with `orthogonal` true hold matrices and convolution kernels (read as [out, in * height * width]);
+    the others are updated as by AdamW.
+
+    Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.98),
+        momentum: float = 0.95,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "orthogonal": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            update = self._orthogonal if group["orthogonal"] else self._adamw
+            for p in group["params"]:
+                if p.grad is not None:
+                    update(p, self.state[p], group)
+        return loss
+
+    @staticmethod
+    def _orthogonal(p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        average = state.setdefault("momentum", torch.zeros_like(p))
+        average.lerp_(p.grad, 1 - group["momentum"])
+        update = orthogonalize(p.grad.lerp(average, group["momentum"]).flatten(1))
+        # A tall matrix's update has fewer directions than rows: scaled, its rows move as much as a square one's.
+        rows, columns = update.shape
+        scale = max(1.0, rows / columns) ** 0.5
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.add_(update.view_as(p), alpha=-group["lr"] * scale)
+
+    @staticmethod
+    def _adamw(p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if not state:
+            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+        state["step"] += 1
+        first, second = group["betas"]
+        state["mean"].lerp_(p.grad, 1 - first)
+        state["square"].mul_(second).addcmul_(p.grad, p.grad, value=1 - second)
+        mean = state["mean"] / (1 - first ** state["step"])
+        root = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.addcdiv_(mean, root, value=-group["lr"])
+
+
+def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
+    """Bring the singular values of `matrix` [rows, columns] near 1 by Newton-Schulz steps.
+
+    The quintic's coefficients are Jordan et al.'s: they trade exactness (values end within about 0.7 to 1.2) for speed.
+    """
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x

@@ -1,0 +1,32 @@
+"""The number format that a device computes best in."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+log = logging.getLogger(__name__)
+
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+def choose_precision(wanted: str, accelerator: str = "auto") -> str:
+    """Resolve "auto" to Lightning's "bf16-mixed" where the device computes in bf16, else to "32-true"."""
+    if wanted != "auto":
+        if wanted == "16-mixed":
+            log.warning("16-mixed has a narrow range: if losses turn infinite, use bf16-mixed or 32-true")
+        return str(wanted)
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and cpu_has_bf16() else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware; one that emulates it is slower than in float32."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return bool(BF16_FLAGS & set(flags.split()))

@@ -1,0 +1,118 @@
+"""The record of a run: metrics.csv as it goes, and two pictures after each validation."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ocrtrain.evaluation.history import Curve, plot_history
+from ocrtrain.evaluation.sheet import SheetLine, draw_sheet
+from ocrtrain.files import atomic_path
+from ocrtrain.training.clock import Clock
+from ocrtrain.training.recognition import Recognition, evenly
+
+COLUMNS = (
+    "step", "seconds", "lines", "learning_rate_factor", "loss",
+    "val_loss", "val_cer", "val_wer", "val_line_accuracy",
+)  # fmt: skip
+
+
+class Recorder(Callback):
+    """Keeps `metrics.csv`, `history.png` and `samples.png` in the run's folder.
+
+    every_steps: steps between two rows of training loss; sheet_lines: validation lines on the sheet.
+    A resumed run goes on after the row of the step that it resumes from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        every_steps: int = 10,
+        sheet_lines: int = 24,
+    ) -> None:
+        self.folder, self.clock = folder, clock
+        self.every_steps, self.sheet_lines = every_steps, sheet_lines
+        self.lines = 0
+        self._losses: list[Any] = []
+
+    @property
+    def table(self) -> Path:
+        """Path of the metrics table."""
+        return self.folder / "metrics.csv"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        kept = [row for row in self.rows() if int(row["step"]) <= trainer.global_step and trainer.global_step]
+        with atomic_path(self.table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def rows(self) -> list[dict[str, str]]:
+        """Read the rows written so far."""
+        if not self.table.is_file():
+            return []
+        with open(self.table, newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.lines += len(batch) * trainer.world_size
+        if isinstance(outputs, dict) and "loss" in outputs:
+            self._losses.append(outputs["loss"].detach())
+        if trainer.global_step % self.every_steps == 0 and self._losses:
+            self._write(trainer, loss=self._mean_loss())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Recognition)
+        validation = pl_module.validation
+        if validation is None or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        counts = validation.counts
+        self._write(
+            trainer,
+            loss=self._mean_loss(),
+            val_loss=validation.loss,
+            val_cer=counts.cer,
+            val_wer=counts.wer,
+            val_line_accuracy=counts.line_accuracy,
+        )
+        rows = self.rows()
+        curves = [Curve.from_rows(rows, column) for column in ("loss", "val_cer", "val_loss")]
+        plot_history(curves[0], curves[1], self.folder / "history.png", curves[2])
+        drawn = evenly(validation.samples, self.sheet_lines)
+        lines = [SheetLine(r.image, r.truth, r.transcript.text) for r in drawn]
+        if lines:
+            draw_sheet(lines, self.folder / "samples.png")
+
+    def _mean_loss(self) -> float | None:
+        if not self._losses:
+            return None
+        mean = float(sum(self._losses)) / len(self._losses)
+        self._losses.clear()
+        return mean
+
+    def _write(self, trainer: Trainer, **values: float | None) -> None:
+        if not trainer.is_global_zero:
+            return
+        known = {
+            "step": trainer.global_step,
+            "seconds": round(self.clock.seconds, 2),
+            "lines": self.lines,
+            "learning_rate_factor": round(self.clock.factor, 6),
+        }
+        row = {**known, **{k: f"{v:.6g}" for k, v in values.items() if v is not None}}
+        with open(self.table, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lines": self.lines}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.lines = state_dict["lines"]

@@ -1,0 +1,36 @@
+"""Learning rates as a function of how much of the budget is used up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupCosine:
+    """Rise linearly over the share `warmup`, then fall along half a cosine to `final` (both relative).
+
+    A function of progress, not of steps: with a time budget the rate reaches its end when the time does.
+    """
+
+    warmup: float = 0.05
+    final: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        """Factor on the learning rate at `progress` in [0, 1] of the budget."""
+        progress = min(max(progress, 0.0), 1.0)
+        if progress < self.warmup:
+            return max(progress / self.warmup, 1e-3)
+        fall = (progress - self.warmup) / (1.0 - self.warmup)
+        return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * fall))
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Keep the learning rate, after a linear rise over the share `warmup` of the budget."""
+
+    warmup: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        """Factor on the learning rate at `progress` in [0, 1] of the budget."""
+        return min(1.0, max(progress / self.warmup, 1e-3)) if self.warmup else 1.0

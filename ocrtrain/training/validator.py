@@ -1,0 +1,47 @@
+"""When the validation lines are read: every so many steps or seconds, and at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ocrtrain.training.clock import Clock
+
+
+class Validator(Callback):
+    """Lets Lightning validate when it is due, by steps or by time; it always does after the last step.
+
+    every_steps, every_seconds: None for no such rule. With neither, at each tenth of the budget.
+    """
+
+    def __init__(self, clock: Clock, every_steps: int | None, every_seconds: float | None) -> None:
+        self.clock, self.every_steps, self.every_seconds = clock, every_steps, every_seconds
+        self._by_tenths = every_steps is None and every_seconds is None
+        self._seconds, self._tenths = 0.0, 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        due = self._due(trainer)
+        if trainer.world_size > 1:  # clocks differ from rank to rank, and all must validate together
+            due = bool(trainer.strategy.broadcast(torch.tensor(int(due), device=pl_module.device), src=0))
+        # Lightning validates after every `val_check_batch` batches: after this one, or never.
+        trainer.val_check_batch = 1 if due else sys.maxsize
+        if due:
+            self._seconds, self._tenths = self.clock.seconds, int(self.clock.progress(trainer) * 10)
+
+    def _due(self, trainer: Trainer) -> bool:
+        if self.every_steps and trainer.global_step % self.every_steps == 0:
+            return True
+        if self.every_seconds and self.clock.seconds - self._seconds >= self.every_seconds:
+            return True
+        return self._by_tenths and int(self.clock.progress(trainer) * 10) > self._tenths
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._seconds, "tenths": self._tenths}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds, self._tenths = state_dict["seconds"], state_dict["tenths"]
