@@ -49,7 +49,7 @@ class Description:
     def from_dict(cls, plain: dict[str, Any]) -> Description:
         """Read what `as_dict` gave."""
         return cls(
-            model=plain["model"],
+            model=dict(plain["model"]),
             charset=Charset(plain["charset"]),
             preprocess=Preprocess(**plain["preprocess"]),
             config=plain["config"],
@@ -65,23 +65,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"checkpoint={path}", what, "give the path of a .ckpt file, such as runs/NAME/checkpoints/best.ckpt.")
+        raise InputError(
+            f"checkpoint={path}",
+            what,
+            "give the path of a .ckpt file, such as runs/NAME/checkpoints/best.ckpt.",
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
-            f"checkpoint={path}", "holds more than tensors and plain values, so it is not read",
+            f"checkpoint={path}",
+            "is no checkpoint, or holds more than tensors and plain values, so it is not read",
             "give a checkpoint that `ocrtrain fit` wrote.",
         ) from None
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"checkpoint={path}", f"cannot be read: truncated or not a checkpoint ({reason})",
+            f"checkpoint={path}",
+            f"cannot be read: truncated or not a checkpoint ({reason})",
             "copy the file again, or take another one (last.ckpt lies beside best.ckpt).",
         ) from None
-    if not (isinstance(content, dict) and isinstance(content.get(KEY), dict) and "state_dict" in content):
+    parts = [content.get(key) if isinstance(content, dict) else None for key in (KEY, "state_dict")]
+    if not all(isinstance(part, dict) for part in parts):
         raise InputError(
-            f"checkpoint={path}", "was not written by ocrtrain", "give a checkpoint that `ocrtrain fit` wrote."
+            f"checkpoint={path}",
+            "was not written by ocrtrain",
+            "give a checkpoint that `ocrtrain fit` wrote.",
         )
     return content
 
@@ -90,20 +99,30 @@ def describe_checkpoint(content: dict[str, Any], path: str | Path) -> Descriptio
     """Read a checkpoint's description; raises InputError where keys are missing or damaged."""
     try:
         return Description.from_dict(content[KEY])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        version = content[KEY].get("version", "unknown")
+        reason = f"{error.what} {error.why}" if isinstance(error, InputError) else str(error)
         raise InputError(
             f"checkpoint={path}",
-            f"its description lacks or mistakes {error} (written by version {content[KEY].get('version', 'unknown')})",
+            f"its description lacks or mistakes {reason} (written by version {version})",
             "read it with the version that wrote it, or train anew.",
         ) from None
 
 
 def restore_recognizer(content: dict[str, Any], description: Description, path: str | Path) -> LineRecognizer:
-    """Build the described model and give it the checkpoint's weights; raises InputError if they do not fit."""
-    settings = {**description.model, "backbone": {**description.model["backbone"]}}
-    if "weights" in settings["backbone"]:
-        settings["backbone"]["weights"] = None  # the checkpoint has its own
-    model = build_recognizer(settings, len(description.charset))
+    """Build the described model with the checkpoint's weights; raises InputError if they do not fit."""
+    settings = dict(description.model)
+    backbone = settings.get("backbone")
+    if isinstance(backbone, dict) and "weights" in backbone:
+        settings["backbone"] = {**backbone, "weights": None}  # the checkpoint has its own
+    try:
+        model = build_recognizer(settings, len(description.charset))
+    except InputError as error:
+        raise InputError(
+            f"checkpoint={path}",
+            f"describes a model that cannot be built: {error.what} {error.why}",
+            "read it with the version that wrote it, or train anew.",
+        ) from error
     load_weights(model, model_weights(content), path)
     return model
 
@@ -111,19 +130,19 @@ def restore_recognizer(content: dict[str, Any], description: Description, path: 
 def model_weights(content: dict[str, Any]) -> dict[str, Tensor]:
     """Take the recognizer's part of a training checkpoint's state dict."""
     state = content["state_dict"]
-    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    return {str(name).removeprefix(PREFIX): v for name, v in state.items() if str(name).startswith(PREFIX)}
 
 
 def load_weights(model: LineRecognizer, weights: dict[str, Tensor], path: str | Path) -> None:
-    """Load `weights` into `model`, all of them or none; raises InputError naming the first that does not fit."""
+    """Load `weights` into `model`, all or none; raises InputError naming the first that does not fit."""
     expected = model.state_dict()
     for name in (*expected, *weights):
-        here, there = expected.get(name), weights.get(name)
-        if here is None or there is None or here.shape != there.shape:
-            have = "none" if there is None else list(there.shape)
-            want = "none" if here is None else list(here.shape)
+        here, there = (getattr(of.get(name), "shape", None) for of in (expected, weights))
+        if here is None or here != there:
+            have, want = ("none" if shape is None else list(shape) for shape in (there, here))
             raise InputError(
-                f"checkpoint={path}", f"its weights are of another model: {name} is {have}, not {want}",
+                f"checkpoint={path}",
+                f"its weights are of another model: {name} is {have}, not {want}",
                 "use the settings of the run that wrote it (its config.yaml lies beside its checkpoints).",
             )
     model.load_state_dict(weights)

@@ -20,14 +20,13 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> Evaluation:
     """Read the lines at `config.data.test`, print the figures and write `report.json`."""
     recognizer = Recognizer.load(config.checkpoint, config.device)
-    channels = 1 if recognizer.description.preprocess.channels == 1 else 3
-    source = FolderSource(config.data.test, channels)
+    source = FolderSource(config.data.test, 1 if recognizer.description.preprocess.channels == 1 else 3)
     allowed = config.data.max_skipped
     if notice := enforce(source.skipped, allowed, f"data.test={config.data.test}"):
         log.warning("%s", notice)
     paths = [os.path.join(source.root, name) for name in source.names]
-    truths, sources, transcripts, damaged = source.texts(), [], [], {}
-    kept = []
+    truths, kept, sources, transcripts = source.texts(), [], [], []
+    damaged: dict[str, list[str]] = {}
     for i, outcome in enumerate(recognizer.stream_outcomes(paths, config.batch_size)):
         if isinstance(outcome, InputError):
             damaged.setdefault(outcome.why, []).append(source.names[i])

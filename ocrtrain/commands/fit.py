@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.utils import instantiate
@@ -22,9 +24,10 @@ from ocrtrain.checkpoint import (
     model_weights,
     read_checkpoint,
 )
+from ocrtrain.commands.clean import RUN_MARK
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
-from ocrtrain.files import atomic_path
+from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.build import build_recognizer
 from ocrtrain.training import (
@@ -53,7 +56,7 @@ def run(config: DictConfig) -> float | None:
     resumed = None if config.resume is None else read_checkpoint(config.resume)
     seed_everything(config.seed, verbose=False)
 
-    data: LineData = instantiate(config.data)
+    data: LineData = instantiate(config.data, _convert_="all")
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
     data.open(columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)))
     model = build_recognizer(settings, len(data.charset))
@@ -71,9 +74,11 @@ def run(config: DictConfig) -> float | None:
     budget = take_budget(trainer_settings, data.batches_per_epoch)
     every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
     checkpoint_every = seconds_of(trainer_settings.pop("checkpoint_every"), "trainer.checkpoint_every")
-    precision = choose_precision(trainer_settings.pop("precision"), trainer_settings.get("accelerator", "auto"))
-    task = Recognition(model, data.charset, instantiate(config.optimizer))
-    clock = Clock(budget, instantiate(config.schedule))
+    precision = choose_precision(
+        trainer_settings.pop("precision"), trainer_settings.get("accelerator", "auto")
+    )
+    task = Recognition(model, data.charset, instantiate(config.optimizer, _convert_="all"))
+    clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"))
     callbacks = [
@@ -81,12 +86,16 @@ def run(config: DictConfig) -> float | None:
         Guard(max(data.max_skipped, len(data.train_set) // 100)),
         Recorder(folder, clock),
         Console(clock, data.batches_per_epoch),
-        Validator(clock, every["validate_every_steps"], seconds_of(every["validate_every"], "trainer.validate_every")),
+        Validator(
+            clock,
+            every["validate_every_steps"],
+            seconds_of(every["validate_every"], "trainer.validate_every"),
+        ),
         keeper,
     ]
     trainer = Trainer(
         **trainer_settings,
-        precision=precision,
+        precision=cast(Any, precision),  # Lightning refuses what it does not know
         max_epochs=-1,
         max_steps=-1,
         callbacks=callbacks,
@@ -98,14 +107,17 @@ def run(config: DictConfig) -> float | None:
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        # Batches come without end and `Validator` decides when to validate: Lightning's own rule never applies.
+        # Batches come without end and `Validator` decides when to validate: Lightning's own rule is off.
         check_val_every_n_epoch=None,
         val_check_interval=sys.maxsize,
     )
     if trainer.is_global_zero:
         prepare_folder(folder, config)
         log.info("run %s, %s precision, on %s", folder, precision, trainer.strategy.root_device)
-    trainer.fit(task, datamodule=data, ckpt_path=config.resume, weights_only=True)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=config.resume, weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
     if trainer.is_global_zero:
         conclude(keeper, clock, folder)
     if keeper.interrupted is not None:
@@ -129,7 +141,8 @@ def run_folder(config: DictConfig) -> Path:
         raise InputError(
             f"run={config.run}",
             f"{folder} holds the checkpoints of an earlier run",
-            f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, or set overwrite=true.",
+            f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, "
+            "or set overwrite=true.",
         )
     return folder
 
@@ -138,8 +151,11 @@ def prepare_folder(folder: Path, config: DictConfig) -> None:
     """Make the run's folder and put the resolved configuration into it."""
     with atomic_path(folder / "config.yaml") as temporary:
         OmegaConf.save(config, temporary, resolve=True)
-    with atomic_path(folder / "checkpoints" / ".keep") as temporary:
-        temporary.touch()
+    # What `clean` tells a run by; while this process lives, it leaves the folder alone.
+    write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
+    if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
+        for old in (folder / "checkpoints").glob("*.ckpt"):
+            old.unlink()
     cache.record("run", folder)
 
 
@@ -152,7 +168,9 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
         steps = by_epochs if steps is None else min(steps, by_epochs)
     if steps is None and seconds is None:
         raise InputError(
-            "trainer", "has no end", "set trainer.max_epochs, trainer.max_steps or trainer.max_time=DD:HH:MM:SS."
+            "trainer",
+            "has no end",
+            "set trainer.max_epochs, trainer.max_steps or trainer.max_time=DD:HH:MM:SS.",
         )
     for name, value in (("max_epochs", epochs), ("max_steps", steps), ("max_time", seconds)):
         if value is not None and value <= 0:
@@ -186,7 +204,10 @@ def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
     """Say what came out and what to type next."""
     shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
     if keeper.interrupted is not None:
-        print(f"\nstopped on request; go on with\n  python -m ocrtrain fit resume={keeper.last}", file=sys.stderr)
+        print(
+            f"\nstopped on request; go on with\n  python -m ocrtrain fit resume={keeper.last}",
+            file=sys.stderr,
+        )
         return
     print(
         f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"

@@ -78,7 +78,9 @@ def find_images(wanted: str) -> list[str]:
     elif os.path.isfile(wanted) and not wanted.lower().endswith(tuple(SUFFIXES)):
         listed, wrong = read_list(wanted)
         if wrong:
-            raise InputError(f"input={wanted}", "is neither an image nor a list in UTF-8", "give images or a list of them.")
+            raise InputError(
+                f"input={wanted}", "is neither an image nor a list in UTF-8", "give images or a list of them."
+            )
         found = [os.path.join(os.path.dirname(wanted), name) for name in listed]
     elif os.path.exists(wanted):
         found = [wanted]
@@ -87,7 +89,9 @@ def find_images(wanted: str) -> list[str]:
     if not found:
         what = "holds no image" if os.path.exists(wanted) else "does not exist, and no file matches it"
         raise InputError(
-            f"input={wanted}", what, f"give an image, a folder, a pattern in quotes or a list ({', '.join(SUFFIXES)})."
+            f"input={wanted}",
+            what,
+            f"give an image, a folder, a pattern in quotes or a list ({', '.join(SUFFIXES)}).",
         )
     return found
 
@@ -96,7 +100,9 @@ def output_format(output: str | None, form: str | None) -> str:
     """Take the format from the setting or from the file's suffix; raises InputError for any other."""
     form = form or (Path(output).suffix.removeprefix(".").lower() if output else "tsv")
     if form not in FORMATS:
-        raise InputError(f"output={output}", "has no known format", "end it in .tsv or .jsonl, or set format=tsv|jsonl.")
+        raise InputError(
+            f"output={output}", "has no known format", "end it in .tsv or .jsonl, or set format=tsv|jsonl."
+        )
     return form
 
 

@@ -31,7 +31,7 @@ class Augment:
         stretch = 1.0 + rng.uniform(-self.stretch, self.stretch)
         scale = 1.0 - rng.uniform(0.0, self.scale)
         rotation = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
-        # A rotation moves the ends of a long line out of the picture: never further than a tenth of the height.
+        # A rotation moves the ends of a long line: never further than by a tenth of the height.
         rotation = float(np.clip(rotation, -0.2 * height / width, 0.2 * height / width))
         slant = rng.uniform(-self.slant, self.slant)
         shift = rng.uniform(0.0, 1.0) * (1.0 - scale) * height
@@ -54,7 +54,7 @@ class Augment:
             Image.Transform.AFFINE,
             matrix,
             Image.Resampling.BILINEAR,
-            fillcolor=paper if image.ndim == 2 else (paper,) * 3,
+            fillcolor=tuple(paper.tolist()) if image.ndim == 3 else int(paper),
         )
         pixels = np.asarray(picture)
         gain = 1.0 + rng.uniform(-self.contrast, self.contrast)
@@ -64,5 +64,7 @@ class Augment:
         return np.clip(grain, 0.0, 255.0).astype(np.uint8)
 
 
-def _paper(image: NDArray[np.uint8]) -> int:
-    return int(np.median(image[:: max(1, image.shape[0] // 8), :: max(1, image.shape[1] // 64)]))
+def _paper(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Guess the paper's shade, one number per channel, from points all over the image."""
+    points = image[:: max(1, image.shape[0] // 8), :: max(1, image.shape[1] // 64)]
+    return np.median(points, axis=(0, 1)).astype(np.uint8)

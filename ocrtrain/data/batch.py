@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -30,10 +31,13 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Copy the tensors to `device`; the strings stay."""
-        tensors = (self.pixels, self.widths, self.targets, self.target_lengths)
-        return Batch(*(t.to(device, non_blocking=non_blocking) for t in tensors), self.texts, self.sources, self.unreadable)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """Pin the tensors, so that copies to a GPU can overlap with work."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         tensors = (self.pixels, self.widths, self.targets, self.target_lengths)
-        return Batch(*(t.pin_memory() for t in tensors), self.texts, self.sources, self.unreadable)
+        pixels, widths, targets, target_lengths = map(change, tensors)
+        return Batch(pixels, widths, targets, target_lengths, self.texts, self.sources, self.unreadable)

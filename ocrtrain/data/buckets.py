@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-POOL = 32  # batches whose lines are sorted together: wide enough for little padding, narrow enough to stay random
+# Batches whose lines are sorted together: enough for little padding, few enough to stay random.
+POOL = 32
 
 
 def plan_epoch(
@@ -52,8 +54,8 @@ class HasWidths(Protocol):
 class EndlessBatches:
     """The batches of epoch 0, 1, 2, ... one after the other, from any batch on: a DataLoader's batch sampler.
 
-    Yields lists of (epoch, line number). `rank` of `ranks` takes every ranks-th batch, and all take equally many:
-    an epoch's last round is filled up from its beginning.
+    Yields lists of (epoch, line number). `rank` of `ranks` takes every ranks-th batch, and all take equally
+    many: an epoch's last round is filled up from its beginning.
     """
 
     def __init__(
@@ -65,13 +67,15 @@ class EndlessBatches:
     @property
     def batches_per_epoch(self) -> int:
         """Batches that each rank sees in an epoch."""
-        return -(-(-(-len(self.source) // self.batch_size)) // self.ranks)
+        return math.ceil(math.ceil(len(self.source) / self.batch_size) / self.ranks)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skip = divmod(self.start, self.batches_per_epoch)
         while True:
             plan = plan_epoch(self.source.widths(epoch), self.batch_size, self.seed, epoch)
-            mine = [plan[i % len(plan)] for i in range(self.rank, self.batches_per_epoch * self.ranks, self.ranks)]
+            mine = [
+                plan[i % len(plan)] for i in range(self.rank, self.batches_per_epoch * self.ranks, self.ranks)
+            ]
             for batch in mine[skip:]:
                 yield [(epoch, int(i)) for i in batch]
             epoch, skip = epoch + 1, 0

@@ -38,8 +38,8 @@ class Unreadable:
 class LineDataset(Dataset):
     """Reads, changes and encodes lines; sample i of epoch e depends on (seed, e, i) alone.
 
-    With a `charset` that lacks a character of a line, the line's labels leave it out: only judged lines, whose
-    texts count as they stand, may have such characters.
+    With a `charset` that lacks a character of a line, the line's labels leave it out: only judged lines,
+    whose texts count as they stand, may have such characters.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LineDataset(Dataset):
         charset: Charset,
         augment: Augment | None = None,
         seed: int = 0,
-        indices: Sequence[int] | None = None,
+        indices: Sequence[int] | NDArray[np.int64] | None = None,
     ) -> None:
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
@@ -72,13 +72,14 @@ class LineDataset(Dataset):
         image = line.image
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
-        known = [c for c in line.text if c not in set(self.charset.unknown(line.text))]
-        return Sample(self.preprocess(image), self.charset.encode("".join(known)), line.text, line.source)
+        unknown = set(self.charset.unknown(line.text))
+        known = "".join(c for c in line.text if c not in unknown)
+        return Sample(self.preprocess(image), self.charset.encode(known), line.text, line.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Collate:
-    """Puts samples side by side into a `Batch`; lines that could not be read are named in its `unreadable`."""
+    """Puts samples side by side into a `Batch`; its `unreadable` names lines that could not be read."""
 
     preprocess: Preprocess
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -33,10 +34,11 @@ Source = str | LineSource
 class LineData(LightningDataModule):
     """Training and validation lines, from folders or from a generator.
 
-    train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout` of the
-    training lines is kept aside. charset: the symbols to learn, by default those of the training texts.
-    max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines with
-    characters outside a given charset instead of stopping. workers: loader processes, by default one per two cores.
+    train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
+    of the training lines is kept aside. charset: the symbols to learn, by default those of the training
+    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines with
+    characters outside a given charset instead of stopping. workers: loader processes, by default one per two
+    cores.
     """
 
     def __init__(
@@ -61,6 +63,10 @@ class LineData(LightningDataModule):
             raise InputError(f"data.batch_size={batch_size}", "must be at least 1", "16 is a good start.")
         if not 0 < holdout < 1:
             raise InputError(f"data.holdout={holdout}", "is a share of the lines", "give a number like 0.05.")
+        if workers is not None and workers < 0:
+            raise InputError(
+                f"data.workers={workers}", "is below 0", "0 reads in the training process itself."
+            )
         self.preprocess = Preprocess(height, channels, width, multiple)
         self.train_source, self.val_source = train, val
         self.given_charset = None if charset is None else Charset(charset)
@@ -85,7 +91,7 @@ class LineData(LightningDataModule):
             usable = self._inspect(train, columns_per_frame)
         else:
             assert isinstance(train, GeneratedLines)
-            self.charset = self.given_charset or Charset(train.generator.charset)
+            self.charset = self._charset_of(train)
             usable = np.arange(len(train))
         kept = None
         if val is None:
@@ -113,11 +119,12 @@ class LineData(LightningDataModule):
         """Load training batches without end, from the batch on that the trainer has not yet seen."""
         trainer = self.trainer
         assert trainer is not None
+        seen: Any = trainer.fit_loop.epoch_loop.batch_progress.total
         batches = EndlessBatches(
             self.train_set,
             self.batch_size,
             self.seed,
-            start=trainer.fit_loop.epoch_loop.batch_progress.total.processed,
+            start=seen.processed,
             rank=trainer.global_rank,
             ranks=trainer.world_size,
         )
@@ -137,8 +144,9 @@ class LineData(LightningDataModule):
             num_workers=workers,
             collate_fn=Collate(self.preprocess),
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
+            persistent_workers=False,
             prefetch_factor=4 if workers > 0 else None,
+            worker_init_fn=ignore_signals,
             # A generator of its own: a loader must not draw from the model's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -146,7 +154,7 @@ class LineData(LightningDataModule):
     def _source(self, source: Source, name: str) -> LineSource:
         if not isinstance(source, (str, os.PathLike)):
             return source
-        opened = FolderSource(source, self.preprocess.channels)
+        opened = FolderSource(source, 1 if self.preprocess.channels == 1 else 3)
         if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
             log.warning("%s", notice)
         return opened
@@ -178,6 +186,18 @@ class LineData(LightningDataModule):
             raise InputError(f"data.train={self.train_source}", "no line is left", "see the reasons above.")
         return usable
 
+    def _charset_of(self, source: GeneratedLines) -> Charset:
+        drawn = source.generator.charset
+        if self.given_charset is None:
+            return drawn
+        if missing := self.given_charset.unknown("".join(drawn.symbols)):
+            raise InputError(
+                "data.charset",
+                f"lacks characters that are drawn: {''.join(missing)}",
+                "add them, or take them out of synthesis.charset.",
+            )
+        return self.given_charset
+
     def _hold_out(self, usable: Any) -> tuple[Any, Any]:
         if len(usable) < 2:
             raise InputError("data.train", "has one line only", "give more lines, or data.val=DIR as well.")
@@ -188,4 +208,16 @@ class LineData(LightningDataModule):
     def _announce_unseen(self, val: FolderSource) -> None:
         unseen = sorted({c for text in set(val.texts()) for c in self.charset.unknown(text)})
         if unseen:
-            log.warning("validation has characters that training lacks, each will be an error: %s", " ".join(unseen))
+            log.warning(
+                "validation has characters that training lacks, each will be an error: %s", " ".join(unseen)
+            )
+
+
+def ignore_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the main process, which ends after the step at hand: it needs its batches.
+
+    A terminal sends Ctrl-C to all processes of a command, and batch systems send SIGTERM to all of a job. A
+    worker ends when its loader does, or when the main process is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

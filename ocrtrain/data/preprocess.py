@@ -17,9 +17,9 @@ from ocrtrain.errors import InputError
 class Preprocess:
     """How a line's image becomes a model's input; part of every checkpoint.
 
-    height: rows; channels: 1 for grey, 3 for RGB; width: None keeps every line's aspect, a number makes all lines
-    that wide (narrower lines are padded on the right, wider ones squeezed); multiple: batches are padded to a
-    multiple of this, so that few distinct shapes occur.
+    height: rows; channels: 1 for grey, 3 for RGB; width: None keeps every line's aspect, a number makes all
+    lines that wide (narrower lines are padded on the right, wider ones squeezed); multiple: batches are
+    padded to a multiple of this, so that few distinct shapes occur.
     """
 
     height: int = 40
@@ -48,7 +48,7 @@ class Preprocess:
             picture = picture.convert("L" if self.channels == 1 else "RGB")
         size = (self.columns(image.shape[1] / image.shape[0]), self.height)
         if picture.size != size:
-            # Pillow widens the bilinear filter when it scales down, so thin strokes are averaged, not dropped.
+            # Pillow widens the bilinear filter when it scales down: thin strokes are averaged, not dropped.
             picture = picture.resize(size, Image.Resampling.BILINEAR)
         pixels = np.asarray(picture)
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -33,8 +33,7 @@ class Freeze(Adaptation):
         self.train = list(train)
 
     def __call__(self, model: nn.Module) -> None:
-        names = [name for name, _ in model.named_parameters()]
-        matched = match(names, self.train, "adapt.train")
+        matched = match(trainable(model), self.train, "adapt.train")
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in matched)
 
@@ -65,15 +64,25 @@ class Lora(Adaptation):
         # PEFT imports transformers, which takes seconds: only who uses adapters pays.
         from peft import LoraConfig, inject_adapter_in_model
 
-        before = [name for name, _ in model.named_parameters()]
-        trained = match(before, self.train, "adapt.train") if self.train else set()
+        trained = match(trainable(model), self.train, "adapt.train")
         adaptable = [n for n, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
         targets = sorted(match(adaptable, self.targets, "adapt.targets"))
-        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets)
+        config = LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
+        )
         inject_adapter_in_model(config, model)
         for name, parameter in model.named_parameters():
             original = name.replace(".base_layer.", ".")
             parameter.requires_grad_(".lora_" in name or original in trained)
+
+
+def trainable(model: nn.Module) -> list[str]:
+    """Names of `model`'s parameters; a part that has none, such as an identity, stands as its name and a dot.
+
+    A pattern such as `bridge.*` then fits a model with a bridge and one that needs none.
+    """
+    empty = [f"{name}." for name, part in model.named_children() if not any(True for _ in part.parameters())]
+    return [name for name, _ in model.named_parameters()] + empty
 
 
 def match(names: Iterable[str], patterns: Sequence[str], setting: str) -> set[str]:
@@ -83,8 +92,9 @@ def match(names: Iterable[str], patterns: Sequence[str], setting: str) -> set[st
     for pattern in patterns:
         found = fnmatch.filter(names, pattern)
         if not found:
+            known = ", ".join(names[:5])
             raise InputError(
-                f"{setting}={pattern}", "matches nothing in this model", f"there are, for example, {', '.join(names[:5])}."
+                f"{setting}={pattern}", "matches nothing in this model", f"there are, for example, {known}."
             )
         matched.update(found)
     return matched

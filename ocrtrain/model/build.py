@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -22,19 +23,26 @@ def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognize
     The first three name a class of this package under `_target_`; their other keys are its constructor's
     arguments. Raises InputError for any other class and for arguments that the class does not take.
     """
-    backbone = construct(settings["backbone"], nn.Module, "backbone")
-    encoder = construct(settings["encoder"], nn.Module, "encoder")
-    model = LineRecognizer(backbone, encoder, classes, float(settings.get("dropout", 0.0)))
+    backbone = construct(settings.get("backbone"), nn.Module, "backbone")
+    encoder = construct(settings.get("encoder"), nn.Module, "encoder")
+    with named_mistakes("model"):
+        model = LineRecognizer(backbone, encoder, classes, float(settings.get("dropout", 0.0)))
     if settings.get("adapt"):
         construct(settings["adapt"], Adaptation, "adapt")(model)
-    return model
+    # Batch norms frozen just now are still in training mode, and Lightning keeps modes as it finds them.
+    return model.train()
 
 
-def construct(settings: Mapping[str, Any], kind: type, name: str) -> Any:
+def construct(settings: Any, kind: type, name: str) -> Any:
     """Construct the class that `settings` names, a `kind` defined in this package's model code.
 
-    A checkpoint comes from anywhere, and a class name read from a file is code: so nothing outside is imported.
+    A checkpoint comes from anywhere, and a class name read from a file is code: so nothing outside is
+    imported. Raises InputError for settings that no class of ours can be made with.
     """
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"{name}={settings}", "is no group of settings", f"choose one of the presets: {name}=NAME."
+        )
     target = str(settings.get("_target_", ""))
     module, _, attribute = target.rpartition(".")
     found = None
@@ -57,4 +65,17 @@ def construct(settings: Mapping[str, Any], kind: type, name: str) -> Any:
                 raise InputError(
                     f"{name}.{key}", f"is no setting of {attribute}", f"it has {', '.join(accepted)}."
                 )
-    return found(**arguments)
+    with named_mistakes(name):
+        return found(**arguments)
+
+
+@contextmanager
+def named_mistakes(name: str) -> Iterator[None]:
+    """Turn whatever a constructor makes of values that it cannot use into an InputError about `name`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(name, f"cannot be built from its settings: {reason}", "correct them.") from error

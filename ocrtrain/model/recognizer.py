@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ocrtrain.model.dropout import ChannelDropout
+
 
 class LineRecognizer(nn.Module):
     """A backbone reads the pixels, an encoder the sequence, a linear head scores each class per frame.
@@ -18,7 +20,7 @@ class LineRecognizer(nn.Module):
         self.backbone, self.encoder = backbone, encoder
         features, width = int(backbone.out_channels), int(encoder.width)  # type: ignore[arg-type]
         self.bridge = nn.Identity() if features == width else nn.Linear(features, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ChannelDropout(dropout)
         self.head = nn.Linear(width, classes)
 
     def train(self, mode: bool = True) -> LineRecognizer:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from ocrtrain.cache import cache_folder
 from ocrtrain.errors import InputError
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 # To be raised when the rules below change: what was remembered under others is then examined anew.
 _RULES = 1
 _SIZE = 32
+# What no rule finds out: the dollar of TeX's text italic is a pound sign, by its own name a dollar.
+_MISNAMED = {"cmti10 Regular": "$"}
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class FontScan:
         self._changed = False
 
     def __enter__(self) -> FontScan:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):
             content = json.loads(self._file.read_text(encoding="utf-8"))
             if isinstance(content, dict) and content.get("rules") == _RULES:
                 self._known = content["files"]
@@ -136,13 +138,13 @@ def _draws(face: Face, characters: Iterable[str], shaping: bool) -> set[str]:
         return set()
 
 
-def _is_drawn(font: ImageFont.FreeTypeFont, character: str, missing: bytes, joins: bool) -> bool:
+def _is_drawn(font: ImageFont.FreeTypeFont, character: str, missing: Image.Image, joins: bool) -> bool:
     if character.isspace() or unicodedata.category(character) == "Cf":
         return True
     if unicodedata.bidirectional(character) == "AL" and not joins:
         return False  # letters that ought to join, in a font without their joined forms
     picture = _picture(font, character)
-    if picture == missing or not any(picture):
+    if not picture.width or _alike(picture, missing):
         return False
     other = character.swapcase()
     return other == character or len(other) > 1 or picture != _picture(font, other)
@@ -150,14 +152,23 @@ def _is_drawn(font: ImageFont.FreeTypeFont, character: str, missing: bytes, join
 
 def _is_placeholder(font: ImageFont.FreeTypeFont) -> bool:
     # Fonts of last resort draw one picture for a whole script. Fonts without Latin pass: theirs is .notdef.
-    pictures = {_picture(font, c) for c in "ABg"}
-    return len(pictures) == 1 and pictures != {_picture(font, "\U0010ffff")}
+    one, *others, missing = (_picture(font, c) for c in "ABg\U0010ffff")
+    return all(one == other for other in others) and one != missing
 
 
-def _picture(font: ImageFont.FreeTypeFont, text: str) -> bytes:
+def _alike(picture: Image.Image, other: Image.Image) -> bool:
+    # Hinting treats two glyphs of one shape differently if one of them, as .notdef, belongs to no script.
+    if max(abs(picture.width - other.width), abs(picture.height - other.height)) > 1 or not other.width:
+        return False
+    difference = ImageChops.difference(picture, other.resize(picture.size))
+    return ImageStat.Stat(difference).mean[0] < 16
+
+
+def _picture(font: ImageFont.FreeTypeFont, text: str) -> Image.Image:
+    """Draw `text`, cut out to its ink; an image without pixels if there is none."""
     image = Image.new("L", (4 * _SIZE, 3 * _SIZE))
     ImageDraw.Draw(image).text((2 * _SIZE, 2 * _SIZE), text, 255, font, anchor="ms")
-    return image.tobytes()
+    return image.crop(image.getbbox() or (0, 0, 0, 0))
 
 
 def _mapped(face: Face) -> frozenset[int]:
@@ -179,9 +190,9 @@ def _mapped(face: Face) -> frozenset[int]:
     wrong = {
         code for code, name in names.items() if code < 0x250 and _contradicts(agl.toUnicode(name), chr(code))
     }
-    if any(code < 128 and chr(code).isalpha() for code in wrong):
-        return frozenset()
-    return frozenset(names) - wrong
+    if any(code < 128 and chr(code).isalnum() for code in wrong):
+        return frozenset()  # a symbol font: what its other names do not tell is not to be trusted either
+    return frozenset(names) - wrong - set(map(ord, _MISNAMED.get(face.name, "")))
 
 
 def _contradicts(meaning: str, character: str) -> bool:

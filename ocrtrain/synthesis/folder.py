@@ -41,7 +41,7 @@ def generated_files(folder: Path) -> Iterator[Path]:
     yield from (file for file in [folder / LABELS] if file.is_file())
     places = [folder / IMAGES]
     while places:
-        with suppress(FileNotFoundError), os.scandir(places.pop()) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(places.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     places += [Path(entry.path)] if _SHARD.fullmatch(entry.name) else []

@@ -24,6 +24,17 @@ from ocrtrain.text import Charset
 
 ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+NO_TEXT_FONTS = (
+    "*barcode*",
+    "*dingbats*",
+    "*emoji*",
+    "*fallback*",
+    "*icons*",
+    "*ornaments*",
+    "*symbol*",
+    "stixsize*",
+)
+
 # To be raised when the same settings come to draw other lines.
 _RECIPE = 1
 
@@ -65,7 +76,7 @@ class LineGenerator:
         width: int | None = None,
         channels: int = 3,
         fonts: Sequence[str] = ("bundled", "system"),
-        exclude_fonts: Sequence[str] = (),
+        exclude_fonts: Sequence[str] = NO_TEXT_FONTS,
         size: Range = (0.6, 0.85),
         margin: Range = (1.0, 10.0),
         shift: float = 2.0,

@@ -45,7 +45,7 @@ def draw_colours(draws: Draws, channels: int, contrast: float) -> tuple[Colour, 
 def paint(ink: NDArray[np.uint8], paper_colour: Colour, ink_colour: Colour) -> NDArray[np.uint8]:
     """Colour a picture of ink [H, W]: [H, W] for grey colours, [H, W, 4] for RGB ones with a byte to spare.
 
-    Four bytes are looked up as one number, and noise is added in one go; three would take several times as long.
+    Four bytes are looked up as one number, and noise is added in one go; three take several times as long.
     """
     paper = np.array(paper_colour, np.float32)
     shades = _RAMP * (np.array(ink_colour, np.float32) - paper) + (paper + 0.5)
@@ -67,7 +67,7 @@ def add_noise(image: NDArray[np.uint8], deviation: float, draws: Draws) -> NDArr
     while len(stretch) < size:
         stretch = np.concatenate([stretch, sequence[: size - len(stretch)]])
     # In 16 bits: values of up to 3 * _UNIT times a factor of 40 to 80, then a shift back to units of 255.
-    bits = math.floor(math.log2(80 / max(deviation, 0.01)))
+    bits = min(7, math.floor(math.log2(80 / max(deviation, 0.01))))
     noisy = stretch.reshape(image.shape) * np.int16(round(deviation * 2.0**bits))
     noisy += np.int16(_UNIT * 2.0**bits / 2)
     noisy >>= bits + int(math.log2(_UNIT))

@@ -12,7 +12,8 @@ from ocrtrain.errors import InputError
 class Budget:
     """Where training ends, and how far along it is.
 
-    max_steps: optimizer steps; max_seconds: wall-clock seconds of training, validation included; None: no limit.
+    max_steps: optimizer steps; max_seconds: wall-clock seconds of training, validation included; None: no
+    limit.
     """
 
     max_steps: int | None
@@ -26,10 +27,12 @@ class Budget:
 
 
 def seconds_of(text: str | int | float | None, name: str) -> float | None:
-    """Read a duration "DD:HH:MM:SS" as seconds (a number already is); raises InputError naming the setting."""
+    """Read "DD:HH:MM:SS" as seconds (a number already is); raises InputError naming the setting."""
     if text is None or isinstance(text, (int, float)):
         return text
     if not re.fullmatch(r"\d+:\d{1,2}:\d{1,2}:\d{1,2}", text):
-        raise InputError(f"{name}={text}", "is not a duration", "write DD:HH:MM:SS, such as 00:00:10:00 for 10 minutes.")
+        raise InputError(
+            f"{name}={text}", "is not a duration", "write DD:HH:MM:SS, such as 00:00:10:00 for 10 minutes."
+        )
     days, hours, minutes, seconds = (int(part) for part in text.split(":"))
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

@@ -12,6 +12,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ocrtrain.training.budget import Budget
 
 
+def stepped(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether the optimizer moved on this batch: with accumulated gradients it does so now and then."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
 class Clock(Callback):
     """Sets the learning rate by progress within the budget, and stops training when the budget is used up.
 
@@ -53,7 +58,7 @@ class Clock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._agreed(trainer):
+        if stepped(trainer, batch_idx) and self._agreed(trainer):
             trainer.should_stop = True
 
     def _agreed(self, trainer: Trainer) -> bool:

@@ -22,7 +22,9 @@ class Console(Callback):
     Data-wait is the share of the time in which training had nothing to do but wait for the next batch.
     """
 
-    def __init__(self, clock: Clock, batches_per_epoch: int, samples: int = 5, out: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, clock: Clock, batches_per_epoch: int, samples: int = 5, out: TextIO = sys.stderr
+    ) -> None:
         self.clock, self.batches_per_epoch, self.samples, self.out = clock, batches_per_epoch, samples, out
         self.live = out.isatty()
         self.loss: float | None = None
@@ -48,7 +50,7 @@ class Console(Callback):
         if not trainer.is_global_zero or now - self._shown < (REFRESH if self.live else REPORT):
             return
         if isinstance(outputs, dict) and "loss" in outputs:
-            value = float(outputs["loss"])
+            value = float(outputs["loss"]) * trainer.accumulate_grad_batches
             self.loss = value if self.loss is None else 0.8 * self.loss + 0.2 * value
         self._shown = now
         self._write(self._status(trainer, now), ends=not self.live)
@@ -73,12 +75,12 @@ class Console(Callback):
             self._window = (now, self.lines, self._waited)
         progress = self.clock.progress(trainer)
         left = self.clock.seconds * (1.0 / progress - 1.0) if progress > 0 else 0.0
-        batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total
         return (
-            f"step {trainer.global_step:,}  epoch {batches / self.batches_per_epoch:.2f}"
+            f"step {trainer.global_step:,}  epoch {batches.processed / self.batches_per_epoch:.2f}"
             f"  {min(progress, 1.0):4.0%}  loss {self.loss if self.loss is not None else float('nan'):.3f}"
-            f"  {(self.lines - lines) / elapsed:,.0f} lines/s  data-wait {(self._waited - waited) / elapsed:.0%}"
-            f"  {clock_time(left)} left"
+            f"  {(self.lines - lines) / elapsed:,.0f} lines/s"
+            f"  data-wait {(self._waited - waited) / elapsed:.0%}  {clock_time(left)} left"
         )
 
     def _verdict(self, trainer: Trainer, validation: Validation) -> list[str]:
@@ -90,7 +92,10 @@ class Console(Callback):
         ]
         for reading in evenly(validation.samples, self.samples):
             read = reading.transcript.text
-            lines += [f"    truth  {reading.truth}", f"    {'=' if read == reading.truth else 'read':<5}  {read}"]
+            lines += [
+                f"    truth  {reading.truth}",
+                f"    {'=' if read == reading.truth else 'read':<5}  {read}",
+            ]
         return lines
 
     def _write(self, text: str, ends: bool) -> None:

@@ -23,6 +23,7 @@ class Guard(Callback):
         self.max_unreadable = max_unreadable
         self._checked = False
         self._told = 0
+        self._failure: InputError | None = None
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._checked:
@@ -40,23 +41,35 @@ class Guard(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._tell(pl_module)
+        if self._told > self.max_unreadable:
+            self._failure = InputError(
+                "the data",
+                f"{self._told} lines could not be read, more than {self.max_unreadable} (named above)",
+                "replace their images, or raise data.max_skipped; last.ckpt is there to resume from.",
+            )
+            # Not raised at once: the checkpoint is still to be saved.
+            trainer.should_stop = True
+            trainer.limit_val_batches = 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._tell(pl_module)
+
+    def _tell(self, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Recognition)
         reasons = list(pl_module.unreadable)
         for reason in reasons[self._told :]:
             log.warning("left out: %s", reason)
         self._told = len(reasons)
-        if self._told > self.max_unreadable:
-            raise InputError(
-                "data.train",
-                f"{self._told} lines could not be read, more than {self.max_unreadable} (named above)",
-                "replace their images, or raise data.max_skipped; last.ckpt is there to resume from.",
-            )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Recognition)
+        if self._failure is not None:
+            raise self._failure
         if pl_module.unreadable:
             log.warning("%d lines were left out because they could not be read", len(pl_module.unreadable))
         if pl_module.infeasible:
             log.warning(
-                "%d times a text was too long for its line after augmentation and did not count", pl_module.infeasible
+                "%d times a text was too long for its line after augmentation and did not count",
+                pl_module.infeasible,
             )

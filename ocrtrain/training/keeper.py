@@ -11,17 +11,20 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ocrtrain.checkpoint import KEY, Description
+from ocrtrain.checkpoint import KEY, Description, read_checkpoint
+from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
-from ocrtrain.training.clock import Clock
+from ocrtrain.training.clock import Clock, stepped
 from ocrtrain.training.recognition import Recognition
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its final name and moves it there when it is complete."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save `checkpoint` at `path`; a full disk or a missing permission raises InputError naming the path."""
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Save `checkpoint`; a full disk or a missing permission raises InputError naming the path."""
         with atomic_path(path) as temporary:
             torch.save(checkpoint, temporary)
 
@@ -29,10 +32,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Keeper(Callback):
     """Saves `best.ckpt` when validation CER has fallen, and `last.ckpt` every so often and at the end.
 
-    A request to stop (SIGTERM, Ctrl-C) takes effect after the running step, so that `last.ckpt` is exact.
+    A request to stop (SIGTERM, Ctrl-C) takes effect after the running step, so that `last.ckpt` is exact; a
+    validation that is not due is left out then.
     """
 
-    def __init__(self, folder: Path, description: Description, clock: Clock, every_seconds: float = 300.0) -> None:
+    def __init__(
+        self, folder: Path, description: Description, clock: Clock, every_seconds: float = 300.0
+    ) -> None:
         self.folder, self.description, self.clock = folder, description, clock
         self.every_seconds = every_seconds
         self.best_cer, self.best_step = float("inf"), 0
@@ -52,8 +58,18 @@ class Keeper(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = self.clock.seconds
+        if trainer.global_step:
+            self.best_cer, self.best_step = self._recorded_best()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def _recorded_best(self) -> tuple[float, int]:
+        """Ask `best.ckpt` itself: it may be newer than the checkpoint that is resumed, or not be there."""
+        try:
+            state = read_checkpoint(self.best)["callbacks"][self.state_key]
+            return float(state["best_cer"]), int(state["best_step"])
+        except (InputError, KeyError):
+            return float("inf"), 0
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted is not None:  # asked twice: now
@@ -63,8 +79,12 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if not stepped(trainer, batch_idx):  # the gradients gathered so far would be lost
+            return
         if self.interrupted is not None:
             trainer.should_stop = True
+            if trainer.val_check_batch != 1:  # see `Validator`
+                trainer.limit_val_batches = 0
         if trainer.should_stop or self.clock.seconds - self._saved >= self.every_seconds:
             trainer.save_checkpoint(self.last)
             self._saved = self.clock.seconds
@@ -77,6 +97,8 @@ class Keeper(Callback):
         if cer < self.best_cer:
             self.best_cer, self.best_step = cer, trainer.global_step
             trainer.save_checkpoint(self.best)
+        if trainer.should_stop:  # a resumed run must not forget this validation
+            trainer.save_checkpoint(self.last)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

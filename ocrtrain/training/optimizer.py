@@ -12,7 +12,7 @@ NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a 
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Weight decay is for matrices and kernels: not for biases, norms and a state-space layer's own parameters."""
+    """Weight decay is for matrices and kernels: not for biases, norms and a state-space layer's own."""
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in NO_DECAY
 
 
@@ -76,7 +76,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {**defaults, "orthogonal": False})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient."""
         loss = None
         if closure is not None:
@@ -91,10 +91,11 @@ class Muon(torch.optim.Optimizer):
 
     @staticmethod
     def _orthogonal(p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        assert p.grad is not None
         average = state.setdefault("momentum", torch.zeros_like(p))
         average.lerp_(p.grad, 1 - group["momentum"])
         update = orthogonalize(p.grad.lerp(average, group["momentum"]).flatten(1))
-        # A tall matrix's update has fewer directions than rows: scaled, its rows move as much as a square one's.
+        # A tall matrix's update has fewer directions than rows: scaled, rows move as much as a square one's.
         rows, columns = update.shape
         scale = max(1.0, rows / columns) ** 0.5
         p.mul_(1 - group["lr"] * group["weight_decay"])
@@ -117,7 +118,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """Bring the singular values of `matrix` [rows, columns] near 1 by Newton-Schulz steps.
 
-    The quintic's coefficients are Jordan et al.'s: they trade exactness (values end within about 0.7 to 1.2) for speed.
+    The quintic's coefficients are Jordan et al.'s: they trade exactness (values end within about 0.7 to 1.2)
+    for speed.
     """
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / (x.norm() + 1e-7)

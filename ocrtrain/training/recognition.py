@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ class Validation:
 class Recognition(LightningModule):
     """Trains a `LineRecognizer` with CTC and judges it by character error rate.
 
-    optimizer: makes an optimizer for a model. After each validation, `validation` holds its result, the same on
-    every rank.
+    optimizer: makes an optimizer for a model. After each validation, `validation` holds its result, the same
+    on every rank.
     """
 
     def __init__(
@@ -67,8 +67,7 @@ class Recognition(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the batch's loss, or None where no line of it can be learned from."""
-        for reason in batch.unreadable:
-            self.unreadable.setdefault(reason)
+        self.unreadable.update(dict.fromkeys(batch.unreadable))
         if not len(batch):
             return None
         log_probs, lengths = self.model(batch.pixels, batch.widths)
@@ -81,6 +80,7 @@ class Recognition(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Read a batch and count its errors."""
+        self.unreadable.update(dict.fromkeys(batch.unreadable))
         if not len(batch):
             return
         log_probs, lengths = self.model(batch.pixels, batch.widths)
@@ -92,7 +92,7 @@ class Recognition(LightningModule):
         running.samples += [self._reading(batch, i, transcripts[i]) for i in self._spread(len(batch))]
 
     def _spread(self, lines: int) -> range:
-        """Which lines of a batch to keep as samples: as many of each batch, since batches are sorted by width."""
+        """Which lines of a batch to keep as samples: as many of each, since batches are sorted by width."""
         batches = max(1, int(self.trainer.num_val_batches[0]))
         return range(0, lines, max(1, lines * batches // self.samples))
 
@@ -104,9 +104,11 @@ class Recognition(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Sum the counts over all ranks and publish the rates."""
         running = self._running
-        totals = torch.tensor([*running.counts.to_list(), running.loss], dtype=torch.float64, device=self.device)
+        totals = torch.tensor(
+            [*running.counts.to_list(), running.loss], dtype=torch.float64, device=self.device
+        )
         if self.trainer.world_size > 1:
-            totals = self.all_gather(totals).sum(0)
+            totals = cast(Tensor, self.all_gather(totals)).sum(0)
         *counts, loss = totals.tolist()
         summed = EditCounts.from_list([round(c) for c in counts])
         self.validation = Validation(summed, loss / max(1, summed.lines), running.samples)
@@ -132,7 +134,9 @@ class Recognition(LightningModule):
                 torch.cuda.set_rng_state_all(random["cuda"])
 
 
-def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> tuple[Tensor, int]:
+def ctc_loss(
+    log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
+) -> tuple[Tensor, int]:
     """CTC loss per character over the lines whose text fits their frames, and the number of those that don't.
 
     log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N].
@@ -141,7 +145,12 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
     feasible = target_lengths + repeats.sum(1) <= lengths
     with torch.autocast(device_type=log_probs.device.type, enabled=False):
         losses = F.ctc_loss(
-            log_probs.float().transpose(0, 1), targets, lengths, target_lengths, reduction="none", zero_infinity=True
+            log_probs.float().transpose(0, 1),
+            targets,
+            lengths,
+            target_lengths,
+            reduction="none",
+            zero_infinity=True,
         )
     characters = torch.where(feasible, target_lengths, 0).sum().clamp(min=1)
     return torch.where(feasible, losses, 0.0).sum() / characters, int((~feasible).sum())
@@ -149,4 +158,6 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
 
 def evenly(samples: Sequence[Reading], count: int) -> list[Reading]:
     """Take `count` of the samples, from all over the list."""
-    return [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
+    return (
+        [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
+    )

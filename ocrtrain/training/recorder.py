@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ocrtrain.evaluation.history import Curve, plot_history
 from ocrtrain.evaluation.sheet import SheetLine, draw_sheet
 from ocrtrain.files import atomic_path
-from ocrtrain.training.clock import Clock
+from ocrtrain.training.clock import Clock, stepped
 from ocrtrain.training.recognition import Recognition, evenly
 
 COLUMNS = (
@@ -65,8 +65,9 @@ class Recorder(Callback):
     ) -> None:
         self.lines += len(batch) * trainer.world_size
         if isinstance(outputs, dict) and "loss" in outputs:
-            self._losses.append(outputs["loss"].detach())
-        if trainer.global_step % self.every_steps == 0 and self._losses:
+            # Lightning has divided it by the batches whose gradients add up.
+            self._losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
+        if stepped(trainer, batch_idx) and trainer.global_step % self.every_steps == 0 and self._losses:
             self._write(trainer, loss=self._mean_loss())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,7 +113,7 @@ class Recorder(Callback):
             csv.DictWriter(file, COLUMNS).writerow(row)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lines": self.lines}
+        return {"lines": self.lines, "losses": [float(loss) for loss in self._losses]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.lines = state_dict["lines"]
+        self.lines, self._losses = state_dict["lines"], list(state_dict.get("losses", []))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ocrtrain.training.clock import Clock
+from ocrtrain.training.clock import Clock, stepped
 
 
 class Validator(Callback):
@@ -25,7 +25,7 @@ class Validator(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        due = self._due(trainer)
+        due = stepped(trainer, batch_idx) and self._due(trainer)
         if trainer.world_size > 1:  # clocks differ from rank to rank, and all must validate together
             due = bool(trainer.strategy.broadcast(torch.tensor(int(due), device=pl_module.device), src=0))
         # Lightning validates after every `val_check_batch` batches: after this one, or never.

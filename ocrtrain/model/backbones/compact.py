@@ -15,9 +15,9 @@ from ocrtrain.model.mask import mask_columns
 class CompactResNet(nn.Module):
     """Read lines with a 3x3 stem and one residual block per stage, down to one row.
 
-    Stem and first stage halve height and width, the other stages the height alone, so a frame covers 4 columns.
-    The rows that remain are read side by side by one linear layer, which keeps what stands above from what
-    stands below.
+    Stem and first stage halve height and width, the other stages the height alone, so a frame covers 4
+    columns. The rows that remain are read side by side by one linear layer, which keeps what stands above from
+    what stands below.
 
     channels: of stem and stages; in_channels: 1 for grey, 3 for RGB; height: rows of the lines;
     out_channels: features per frame. Pixels are read as ink: paper white is 0, black is 1.

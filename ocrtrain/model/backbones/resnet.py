@@ -1,15 +1,15 @@
-"""torchvision's ResNets, with strides for lines: the height goes to one row, the width to a quarter or eighth."""
+"""torchvision's ResNets with strides for lines: one row is left, and a quarter or eighth of the width."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import WeightsEnum
 from torchvision.models.resnet import BasicBlock
 
 from ocrtrain.errors import InputError
@@ -22,9 +22,9 @@ DEPTHS = (18, 34)
 class ResNet(nn.Module):
     """ResNet18 or 34 under torchvision's parameter names, then one convolution over the rows that remain.
 
-    depth: 18 or 34; weights: None, a name that torchvision knows ("IMAGENET1K_V1", downloaded once), or the path of
-    a state dict saved in torchvision's names; out_channels: features per frame; columns_per_frame: 4 or 8;
-    height: rows of the lines.
+    depth: 18 or 34; weights: None, a name that torchvision knows ("IMAGENET1K_V1", downloaded once), or the
+    path of a state dict saved in torchvision's names; out_channels: features per frame; columns_per_frame: 4
+    or 8; height: rows of the lines.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
     """
@@ -111,34 +111,50 @@ def _with_channels(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
 
 def _load_weights(weights: str, depth: int, net: nn.Module) -> dict[str, Tensor]:
     known = torchvision.models.get_model_weights(f"resnet{depth}")
+    way_on = f"give a file of resnet{depth} weights, or backbone.weights=null."
     if weights in known.__members__:
-        chosen = known[weights]
-        try:
-            return dict(chosen.get_state_dict(progress=False, check_hash=True))
-        except (URLError, OSError, RuntimeError) as error:
-            place = Path(torch.hub.get_dir()) / "checkpoints" / chosen.url.rpartition("/")[2]
+        state = _download(known[weights], weights)
+    else:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            names = ", ".join(known.__members__)
             raise InputError(
                 f"backbone.weights={weights}",
-                f"cannot be downloaded ({error})",
-                f"put the file at {place}, give a path with backbone.weights=PATH, "
-                "or start from random weights with backbone.weights=null.",
-            ) from None
-    path = Path(weights).expanduser()
-    names = ", ".join(known.__members__)
-    if not path.is_file():
-        raise InputError(
-            f"backbone.weights={weights}", "is neither a file nor known", f"known are {names}, or null for none."
-        )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        expected = net.state_dict()
-        wrong = [k for k in expected if k not in state or state[k].shape != expected[k].shape]
-    except Exception as error:  # whatever a file that is no state dict makes of the reader
-        raise InputError(f"backbone.weights={path}", f"is no state dict ({error})", "save one with torch.save.") from None
+                "is neither a file nor known",
+                f"known are {names}, or null for none.",
+            )
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a file that is no state dict makes of the reader
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"backbone.weights={path}", f"is no state dict ({reason})", way_on) from None
+    if not isinstance(state, dict):
+        raise InputError(f"backbone.weights={weights}", "is no state dict", way_on)
+    # Files from before batch norms counted their batches lack that count, and nothing here reads it.
+    expected = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    wrong = [k for k, v in expected.items() if not _alike(state.get(k), v)]
     if wrong:
         raise InputError(
-            f"backbone.weights={path}",
+            f"backbone.weights={weights}",
             f"is not a ResNet{depth} of torchvision: {len(wrong)} tensors lack or differ, first {wrong[0]}",
-            f"give a file of resnet{depth} weights, or backbone.weights=null.",
+            way_on,
         )
-    return {k: state[k] for k in expected}
+    return {k: state[k] for k in net.state_dict() if k in state}
+
+
+def _alike(found: Any, expected: Tensor) -> bool:
+    return isinstance(found, Tensor) and found.shape == expected.shape
+
+
+def _download(weights: WeightsEnum, name: str) -> Any:
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, no such page, no permission, a damaged file
+        place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"backbone.weights={name}",
+            f"cannot be downloaded or read ({reason})",
+            f"put the file at {place}, give a path with backbone.weights=PATH, "
+            "or start from random weights with backbone.weights=null.",
+        ) from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ocrtrain.errors import InputError
+
 
 class BiLSTMEncoder(nn.Module):
     """Bidirectional LSTM layers; packed, so that each line is read over its own length.
@@ -14,6 +16,10 @@ class BiLSTMEncoder(nn.Module):
 
     def __init__(self, width: int = 256, layers: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
+        if width % 2:
+            raise InputError(
+                f"encoder.width={width}", "each direction has half of it", "choose an even number."
+            )
         self.width = width
         between = dropout if layers > 1 else 0.0
         self.lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True, dropout=between)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ocrtrain.model.ssm.scan_numba import BLOCK, _exp
+from ocrtrain.model.ssm.scan_numba import BLOCK, sigmoid
 
 _F = np.float32
 
@@ -31,7 +31,7 @@ def convolve_forward(x, weight, bias, lengths, reverse, y):
             _weigh(x, weight, bias, n, k, length, reverse, first, width, taps, total)
             out = y[n, length - 1 - k if reverse else k, first : first + width]
             for j in range(width):
-                out[j] = total[j] / (_F(1.0) + _exp(-total[j]))
+                out[j] = total[j] * sigmoid(total[j])
         y[n, length:, first : first + width] = _F(0.0)
 
 
@@ -55,7 +55,7 @@ def convolve_backward(x, weight, bias, lengths, reverse, dy, dx, dweight, dbias)
             _weigh(x, weight, bias, n, k, length, reverse, first, width, taps, total)
             g = dy[n, length - 1 - k if reverse else k, first : first + width]
             for j in range(width):
-                sigma = _F(1.0) / (_F(1.0) + _exp(-total[j]))
+                sigma = sigmoid(total[j])
                 total[j] = g[j] * sigma * (_F(1.0) + total[j] * (_F(1.0) - sigma))
                 db[j] += total[j]
             for tap in range(max(0, taps - 1 - k), taps):

@@ -128,8 +128,12 @@ def _scan_numba(
     lengths: Tensor | None,
     reverse: bool,
 ) -> Tensor:
+    from ocrtrain.model.ssm.scan_numba import UNROLL
+
     if lengths is None:
         lengths = torch.full((u.shape[0],), u.shape[1], dtype=torch.int64)
+    if missing := -A.shape[1] % UNROLL:
+        A, B, C = (F.pad(x, (0, missing)) for x in (A, B, C))
     gate = u.new_empty(u.shape[0], 0, u.shape[2]) if z is None else z
     inputs = (x.contiguous() for x in (u, delta, A.t(), B, C, D, gate))
     return _ScanNumba.apply(*inputs, lengths.to(torch.int64).contiguous(), reverse)

@@ -5,7 +5,8 @@ The forward pass keeps the state at the start of every `CHUNK` frames, and the b
 states of one chunk at a time, so both are linear in T and the memory for states is S / CHUNK of an input's.
 """
 
-# Numba compiles these functions from their source: their arrays are float32 and C-contiguous, their
+# The loops over states are unrolled by hand, for S a multiple of 4 (see `UNROLL`), so that a block's step sizes
+# are read once for several states. Numba compiles these functions from their source: their arrays are float32 and C-contiguous, their
 # names are the paper's, and annotations would only repeat that.
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
@@ -18,6 +19,10 @@ from numba.core.extending import intrinsic
 
 BLOCK = 128  # channels that one task carries: 8 KiB of state for S = 16
 CHUNK = 32  # frames between two stored states
+UNROLL = 4  # states must come in multiples of this; more of them, with B = C = 0, change nothing
+
+LOG2_E = 1.4426950408889634
+LN_2 = 0.6931471805599453
 
 _F = np.float32
 
@@ -33,31 +38,29 @@ def _float_of_bits(typing_context, bits):
 
 
 @numba.njit(inline="always")
-def _exp(x):
-    """e^x to 2 ulp for x in [-87, 88] and clamped outside: a polynomial, because libm calls do not vectorize.
+def _exp2_negative(y):
+    """2^y for y <= 0, with a relative error of 2e-7 and never below 2^-126.
 
-    x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a degree-6 polynomial (Taylor's, economized), 2^n by its exponent bits.
+    y = n + f with |f| <= 1/2; 2^f by a polynomial (Chebyshev's, of degree 5), 2^n by its exponent bits: a call
+    of a library would not vectorize.
     """
-    x = min(max(x, _F(-87.0)), _F(88.0))
-    n = np.int32(x * _F(1.4426950408889634) + _F(0.5) - (_F(1.0) if x < _F(0.0) else _F(0.0)))
-    f = _F(n)
-    r = x - f * _F(0.693359375) + f * _F(2.12194440e-4)
-    p = _F(1.9875691500e-4)
-    p = p * r + _F(1.3981999507e-3)
-    p = p * r + _F(8.3334519073e-3)
-    p = p * r + _F(4.1665795894e-2)
-    p = p * r + _F(1.6666665459e-1)
-    p = p * r + _F(5.0000001201e-1)
-    p = p * r * r + r + _F(1.0)
+    y = max(y, _F(-126.0))
+    n = np.int32(y - _F(0.5))
+    f = y - _F(n)
+    p = _F(1.340043217e-03)
+    p = p * f + _F(9.676037098e-03)
+    p = p * f + _F(5.550327214e-02)
+    p = p * f + _F(2.402210736e-01)
+    p = p * f + _F(6.931472067e-01)
+    p = p * f + _F(1.000000075e+00)
     return p * _float_of_bits(np.int32((n + np.int32(127)) << np.int32(23)))
 
 
 @numba.njit(inline="always")
-def _advance(h, decay, du, b, c, y, width):
-    """One state row forward: h = decay h + b du, y += c h."""
-    for j in range(width):
-        h[j] = decay[j] * h[j] + du[j] * b
-        y[j] += h[j] * c
+def sigmoid(x):
+    """1 / (1 + e^-x), from the side on which the exponential is small."""
+    e = _exp2_negative(_F(-LOG2_E) * abs(x))
+    return (_F(1.0) if x >= _F(0.0) else e) / (_F(1.0) + e)
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
@@ -75,6 +78,7 @@ def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states):
         first = (task % blocks) * BLOCK
         width = min(BLOCK, channels - first)
         h = np.zeros((rows, BLOCK), np.float32)
+        a = A[:, first : first + width] * _F(LOG2_E)  # powers of two are cheaper than of e
         du = np.empty(BLOCK, np.float32)
         out = np.empty(BLOCK, np.float32)
         length = lengths[n]
@@ -89,20 +93,24 @@ def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states):
             for j in range(width):
                 du[j] = dt[j] * x[j]
                 out[j] = D[first + j] * x[j]
-            for s in range(rows):
-                b = B[n, t, s]
-                c = C[n, t, s]
-                hs = h[s]
-                a = A[s, first : first + width]
+            for s in range(0, rows, 4):
+                b0, b1, b2, b3 = B[n, t, s], B[n, t, s + 1], B[n, t, s + 2], B[n, t, s + 3]
+                c0, c1, c2, c3 = C[n, t, s], C[n, t, s + 1], C[n, t, s + 2], C[n, t, s + 3]
+                h0, h1, h2, h3 = h[s], h[s + 1], h[s + 2], h[s + 3]
+                a0, a1, a2, a3 = a[s], a[s + 1], a[s + 2], a[s + 3]
                 for j in range(width):
-                    v = _exp(dt[j] * a[j]) * hs[j] + du[j] * b
-                    hs[j] = v
-                    out[j] += v * c
+                    step, inflow = dt[j], du[j]
+                    v0 = _exp2_negative(step * a0[j]) * h0[j] + inflow * b0
+                    v1 = _exp2_negative(step * a1[j]) * h1[j] + inflow * b1
+                    v2 = _exp2_negative(step * a2[j]) * h2[j] + inflow * b2
+                    v3 = _exp2_negative(step * a3[j]) * h3[j] + inflow * b3
+                    h0[j], h1[j], h2[j], h3[j] = v0, v1, v2, v3
+                    out[j] += v0 * c0 + v1 * c1 + v2 * c2 + v3 * c3
             target = y[n, t, first : first + width]
             if gated:
                 g = z[n, t, first : first + width]
                 for j in range(width):
-                    target[j] = out[j] * g[j] / (_F(1.0) + _exp(-g[j]))
+                    target[j] = out[j] * g[j] * sigmoid(g[j])
             else:
                 for j in range(width):
                     target[j] = out[j]
@@ -125,6 +133,7 @@ def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, dde
         block = task % blocks
         first = block * BLOCK
         width = min(BLOCK, channels - first)
+        a = A[:, first : first + width] * _F(LOG2_E)
         before = np.empty((CHUNK + 1, rows, BLOCK), np.float32)
         decays = np.empty((CHUNK, rows, BLOCK), np.float32)
         dh = np.zeros((rows, BLOCK), np.float32)
@@ -154,16 +163,17 @@ def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, dde
                 x = u[n, t, first : first + width]
                 for j in range(width):
                     dtu[j] = dt[j] * x[j]
-                for s in range(rows):
-                    b = B[n, t, s]
-                    a = A[s, first : first + width]
-                    now = before[k - start, s]
-                    then = before[k - start + 1, s]
-                    decay = decays[k - start, s]
+                for s in range(0, rows, 2):
+                    b0, b1 = B[n, t, s], B[n, t, s + 1]
+                    a0, a1 = a[s], a[s + 1]
+                    now0, now1 = before[k - start, s], before[k - start, s + 1]
+                    then0, then1 = before[k - start + 1, s], before[k - start + 1, s + 1]
+                    decay0, decay1 = decays[k - start, s], decays[k - start, s + 1]
                     for j in range(width):
-                        e = _exp(dt[j] * a[j])
-                        decay[j] = e
-                        then[j] = e * now[j] + dtu[j] * b
+                        e0, e1 = _exp2_negative(dt[j] * a0[j]), _exp2_negative(dt[j] * a1[j])
+                        decay0[j], decay1[j] = e0, e1
+                        then0[j] = e0 * now0[j] + dtu[j] * b0
+                        then1[j] = e1 * now1[j] + dtu[j] * b1
             for k in range(stop - 1, start - 1, -1):
                 t = length - 1 - k if reverse else k
                 dt = delta[n, t, first : first + width]
@@ -180,7 +190,7 @@ def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, dde
                             out[j] += then[j] * c
                     dgate = dz[n, t, first : first + width]
                     for j in range(width):
-                        sigma = _F(1.0) / (_F(1.0) + _exp(-gate[j]))
+                        sigma = sigmoid(gate[j])
                         dgate[j] = g[j] * out[j] * sigma * (_F(1.0) + gate[j] * (_F(1.0) - sigma))
                         grad[j] = g[j] * gate[j] * sigma
                 else:
@@ -190,33 +200,38 @@ def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, dde
                     dtu[j] = dt[j] * x[j]
                     ddtu[j] = _F(0.0)
                     ddt[j] = _F(0.0)
-                for s in range(rows):
-                    b = B[n, t, s]
-                    c = C[n, t, s]
-                    a = A[s, first : first + width]
-                    now = before[k - start, s]
-                    then = before[k - start + 1, s]
-                    decay = decays[k - start, s]
-                    dhs = dh[s]
-                    dAs = dA[n, s, first : first + width]
-                    sum_b = _F(0.0)
-                    sum_c = _F(0.0)
+                for s in range(0, rows, 2):
+                    b0, b1 = B[n, t, s], B[n, t, s + 1]
+                    c0, c1 = C[n, t, s], C[n, t, s + 1]
+                    a0, a1 = a[s], a[s + 1]
+                    now0, now1 = before[k - start, s], before[k - start, s + 1]
+                    then0, then1 = before[k - start + 1, s], before[k - start + 1, s + 1]
+                    decay0, decay1 = decays[k - start, s], decays[k - start, s + 1]
+                    dh0, dh1 = dh[s], dh[s + 1]
+                    dA0, dA1 = dA[n, s, first : first + width], dA[n, s + 1, first : first + width]
+                    db0, db1, dc0, dc1 = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
                     for j in range(width):
-                        d = dhs[j] + grad[j] * c
-                        sum_c += grad[j] * then[j]
-                        sum_b += d * dtu[j]
-                        ddtu[j] += d * b
-                        d *= decay[j]
-                        dhs[j] = d
-                        d *= now[j]
-                        ddt[j] += d * a[j]
-                        dAs[j] += d * dt[j]
-                    dB[block, n, t, s] = sum_b
-                    dC[block, n, t, s] = sum_c
+                        g, inflow, step = grad[j], dtu[j], dt[j]
+                        d0, d1 = dh0[j] + g * c0, dh1[j] + g * c1
+                        dc0 += g * then0[j]
+                        dc1 += g * then1[j]
+                        db0 += d0 * inflow
+                        db1 += d1 * inflow
+                        ddtu[j] += d0 * b0 + d1 * b1
+                        d0 *= decay0[j]
+                        d1 *= decay1[j]
+                        dh0[j], dh1[j] = d0, d1
+                        d0 *= now0[j]
+                        d1 *= now1[j]
+                        ddt[j] += d0 * a0[j] + d1 * a1[j]
+                        dA0[j] += d0 * step
+                        dA1[j] += d1 * step
+                    dB[block, n, t, s], dB[block, n, t, s + 1] = db0, db1
+                    dC[block, n, t, s], dC[block, n, t, s + 1] = dc0, dc1
                 dx = du[n, t, first : first + width]
                 ddt_out = ddelta[n, t, first : first + width]
                 dDn = dD[n, first : first + width]
                 for j in range(width):
                     dx[j] = ddtu[j] * dt[j] + grad[j] * D[first + j]
-                    ddt_out[j] = ddt[j] + ddtu[j] * x[j]
+                    ddt_out[j] = ddt[j] * _F(LN_2) + ddtu[j] * x[j]
                     dDn[j] += grad[j] * x[j]

@@ -1,0 +1,242 @@
+"""`generate` fills a folder that `fit` reads, whatever interrupts it, and touches nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+from PIL import Image
+
+from ocrtrain.commands import generate
+from ocrtrain.data.pairing import find_pairs
+from ocrtrain.errors import InputError
+from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis.generator import NO_TEXT_FONTS
+
+CONF = Path(generate.__file__).parents[1] / "conf"
+SMALL = ["synthesis=portable", "workers=1"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OCRTRAIN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Path]:
+    """Run the command in this process with settings as they are typed; `output` is a new folder."""
+
+    def command(*overrides: str, output: str = "lines") -> Path:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            config = hydra.compose("generate", [*SMALL, f"output={tmp_path / output}", *overrides])
+        generate.run(config)
+        return tmp_path / output
+
+    return command
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def process(*settings: str, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ocrtrain", "generate", "synthesis=portable", *settings]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize("preset", ["original", "portable"])
+def test_every_preset_names_every_setting_of_the_generator(preset: str) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("generate", [f"synthesis={preset}", "output=x"])
+    arguments = LineGenerator.__init__.__annotations__.keys() - {"return"}
+    assert config.synthesis.keys() - {"_target_"} == arguments
+    generator = hydra.utils.instantiate(config.synthesis, _convert_="all")
+    assert isinstance(generator, LineGenerator)
+    # A preset says what the constructor's own defaults say.
+    assert generator.identity() == LineGenerator(fonts=list(config.synthesis.fonts)).identity()
+    assert tuple(config.synthesis.exclude_fonts) == NO_TEXT_FONTS
+
+
+def test_what_is_written_is_what_fit_reads(
+    run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run("count=25", "seed=3")
+    pairs = find_pairs(folder)
+    assert not pairs.skipped and len(pairs.names) == 25
+    generator = LineGenerator(fonts=["bundled"])
+    for i, (name, text) in enumerate(zip(pairs.names, pairs.texts, strict=True)):
+        line = generator.line(3, 0, i)
+        assert text == line.text
+        with Image.open(Path(pairs.root, name)) as image:
+            np.testing.assert_array_equal(np.asarray(image), line.image)
+    said = capsys.readouterr()
+    assert f"{folder}: 25 lines" in said.out
+    assert f"python -m ocrtrain fit experiment=lines data.train={folder} data.val={folder}-val" in said.out
+    assert f"python -m ocrtrain generate output={folder}-val count=3 seed=4" in said.out
+
+
+def test_it_is_on_record(run: Callable[..., Path], own_cache: Path) -> None:
+    folder = run("count=1")
+    assert json.loads((own_cache / "outputs.jsonl").read_text()) == {"kind": "data", "path": str(folder)}
+
+
+def test_running_again_draws_only_what_is_missing(
+    run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run("count=12")
+    whole = contents(folder)
+    (folder / "images/000005.png").unlink()
+    (folder / "labels.txt").unlink()
+    run("count=12")
+    assert contents(folder) == whole
+    assert "(11 were there already)" in capsys.readouterr().out
+
+
+def test_a_folder_grows_but_does_not_shrink(run: Callable[..., Path]) -> None:
+    run("count=5")
+    grown = run("count=9")
+    assert contents(grown) == contents(run("count=9", output="at-once"))
+    with pytest.raises(InputError, match=r"count=4: .* holds 9 lines already"):
+        run("count=4")
+    assert len(find_pairs(grown).names) == 9
+
+
+def test_other_settings_need_another_folder_or_a_yes(run: Callable[..., Path]) -> None:
+    folder = run("count=5")
+    before = contents(folder)
+    with pytest.raises(
+        InputError, match=r"other settings: height \(32 there, 40 now\), seed \(0 there, 1 now\)"
+    ):
+        run("count=5", "seed=1", "synthesis.height=40")
+    assert contents(folder) == before
+    (folder / "mine.txt").write_text("kept")
+    run("count=3", "seed=1", "overwrite=true")
+    (folder / "mine.txt").unlink()
+    assert contents(folder) == contents(run("count=3", "seed=1", output="fresh"))
+
+
+def test_folders_of_others_are_left_alone(run: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/000000.png").write_text("mine")
+    for more in ([], ["overwrite=true"]):
+        with pytest.raises(InputError, match=r"not empty, and generate did not make it"):
+            run("count=1", *more, output="photos")
+    assert contents(tmp_path / "photos").keys() == {"000000.png"}
+    (tmp_path / "photos/generate.json").write_text("{}")
+    with pytest.raises(InputError, match=r"generate\.json: is not what generate wrote"):
+        run("count=1", "overwrite=true", output="photos")
+    with pytest.raises(InputError, match="is a file"):
+        run("count=1", output="photos/000000.png")
+    (tmp_path / "empty").mkdir()
+    run("count=1", output="empty")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("count=0", "count=0"),
+        ("count=many", "count=many"),
+        ("seed=-1", "seed=-1"),
+        ("seed=1.5", r"seed=1\.5"),
+        ("workers=0", "workers=0"),
+        ("synthesis.words=none.txt", r"synthesis\.words=none\.txt"),
+        ("synthesis.charset='ab中'", r"none draws '中'"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_is_written(
+    run: Callable[..., Path], tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(override)
+    assert not (tmp_path / "lines").exists()
+
+
+def test_it_starts_without_torch_and_stays_plain_off_a_terminal(tmp_path: Path) -> None:
+    code = (
+        "import sys; from ocrtrain.__main__ import main; code = main(sys.argv[1:]);"
+        "print({'torch', 'lightning', 'matplotlib'} & sys.modules.keys()); sys.exit(code)"
+    )
+    words = ["generate", *SMALL, "count=3", f"output={tmp_path / 'lines'}"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stderr == "" and "\r" not in done.stdout and "\x1b" not in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_it_leaves_whole_images_and_goes_on(
+    tmp_path: Path, run: Callable[..., Path], end: int
+) -> None:
+    folder = tmp_path / "lines"
+    interrupted = process("count=1200", f"output={folder}", "workers=2", start_new_session=True)
+    while len(list(folder.glob("images/*.png"))) < 100:
+        assert interrupted.poll() is None
+        time.sleep(0.02)
+    interrupted.send_signal(end)
+    output, errors = interrupted.communicate(timeout=30)
+    assert interrupted.returncode != 0 and "Traceback" not in output + errors
+    _wait_for_the_end_of_session(interrupted.pid)
+
+    assert not (folder / "labels.txt").exists()
+    images = list(folder.glob("images/*.png"))
+    assert 100 <= len(images) < 1200
+    for path in images:
+        with Image.open(path) as image:
+            image.load()
+    # The rest of the way is shortened: the record alone says how far it was to go.
+    record = json.loads((folder / "generate.json").read_text())
+    (folder / "generate.json").write_text(json.dumps({**record, "count": 1}))
+    for path in images:
+        if int(path.stem) >= 200:
+            path.unlink()
+    for path in folder.glob("images/.*"):
+        os.utime(path, (0, 0))
+    run("count=200")
+    assert contents(folder) == contents(run("count=200", output="at-once"))
+
+
+def _wait_for_the_end_of_session(session: int) -> None:
+    """Wait until no worker process is left."""
+    for _ in range(500):
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("worker processes outlived the command")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits as POSIX has them")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_said_in_one_message(tmp_path: Path, workers: int) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    run = process(
+        "count=300", f"output={tmp_path / 'lines'}", f"workers={workers}", "synthesis.height=96",
+        "synthesis.noise_share=1", preexec_fn=limit,
+    )  # fmt: skip
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert "cannot be written: File too large" in errors and "Traceback" not in errors
+    assert [path.name for path in (tmp_path / "lines").rglob("*") if path.is_file()] == ["generate.json"]

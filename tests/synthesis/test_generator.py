@@ -1,0 +1,177 @@
+"""A line depends on seed, epoch, index and settings alone, and shows its text."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, features
+
+from ocrtrain.errors import InputError
+from ocrtrain.synthesis import ALPHANUMERIC, LineGenerator
+from ocrtrain.synthesis.render import open_face
+
+FONTS = {"fonts": ["bundled"]}
+PLAIN: dict[str, Any] = {"rotation_share": 0.0, "blur_share": 0.0, "noise_share": 0.0}
+
+
+def digest(generator: LineGenerator, *numbers: tuple[int, int, int]) -> str:
+    lines = [generator.line(*number) for number in numbers]
+    return hashlib.sha256(b"".join(line.image.tobytes() + line.text.encode() for line in lines)).hexdigest()
+
+
+NUMBERS = [(0, 0, i) for i in range(20)] + [(7, 3, 10**6), (7, 3, 5)]
+
+
+def test_lines_do_not_depend_on_what_was_drawn_before() -> None:
+    first, second = LineGenerator(**FONTS), LineGenerator(**FONTS)
+    assert digest(first, *NUMBERS) == digest(second, *NUMBERS)
+    assert digest(first, *reversed(NUMBERS)) == digest(second, *reversed(NUMBERS))
+
+
+def test_lines_are_the_same_in_another_process(tmp_path: Path) -> None:
+    generator = LineGenerator(**FONTS)
+    digest(generator, *NUMBERS)  # fonts are open when it is pickled
+    (tmp_path / "generator").write_bytes(pickle.dumps(generator))
+    code = (
+        "import pickle, sys, hashlib; generator = pickle.load(open(sys.argv[1], 'rb'));"
+        f"lines = [generator.line(*n) for n in {NUMBERS}];"
+        "print(hashlib.sha256(b''.join(l.image.tobytes() + l.text.encode() for l in lines)).hexdigest());"
+        "sys.exit('torch' in sys.modules)"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "generator")], capture_output=True, text=True, check=True
+    )
+    assert other.stdout.strip() == digest(generator, *NUMBERS)
+
+
+def test_seed_epoch_and_index_each_make_another_line() -> None:
+    generator = LineGenerator(**FONTS)
+    numbers = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 1, 0)]
+    assert len({digest(generator, number) for number in numbers}) == len(numbers)
+
+
+def test_texts_are_the_same_everywhere() -> None:
+    # Whatever the fonts: the hash of the name says it all.
+    assert [LineGenerator(**FONTS).text(0, 0, i) for i in range(3)] == ["NEK6", "UAB2Kx", "plSQp1RG0R"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"channels": 1, "height": 48}, {"width": 320}, {"height": 20, "max_length": 40}, PLAIN]
+)
+def test_lines_have_the_shape_and_text_announced(settings: dict[str, Any]) -> None:
+    generator = LineGenerator(**FONTS, **settings)
+    for i in range(40):
+        line = generator.line(1, 2, i)
+        assert line.image.dtype == np.uint8 and line.image.flags.c_contiguous
+        assert line.image.shape[0] == settings.get("height", 32)
+        assert line.image.shape[2:] == (() if settings.get("channels") == 1 else (3,))
+        assert line.image.shape[1] == generator.columns(1, 2, i) == settings.get("width", line.image.shape[1])
+        assert line.text == generator.text(1, 2, i)
+        assert set(line.text) <= set(ALPHANUMERIC) and 3 <= len(line.text) <= settings.get("max_length", 10)
+        assert line.source == f"generated:1:2:{i}"
+
+
+def test_the_picture_shows_the_text(bundled: Callable[..., list[str]]) -> None:
+    generator = LineGenerator(fonts=bundled("DejaVuSans", "cmr10"), contrast=0.5, **PLAIN)
+    right = wrong = 0
+    for i in range(30):
+        line = generator.line(0, 0, i)
+        image = line.image.astype(int)
+        ink = _cropped(np.abs(image - image[0, 0]).sum(2))
+        right += min(_difference(ink, line.text, font.path) for font in generator.fonts) < 0.02
+        wrong += (
+            min(_difference(ink, line.text[1:] + line.text[0], font.path) for font in generator.fonts) < 0.02
+        )
+    # All but those where a pixel at the edge is of middling darkness, here and not there.
+    assert right >= 27 and wrong == 0
+
+
+def _cropped(ink: np.ndarray) -> np.ndarray:
+    ink = ink / ink.max()
+    dark = ink > 0.3
+    return ink[np.ix_(dark.any(1), dark.any(0))]
+
+
+def _difference(ink: np.ndarray, text: str, path: str) -> float:
+    """Compare with what Pillow draws, at the size that fits best; 1 if none has the shape of `ink`."""
+    found = 1.0
+    for size in range(19, 28):
+        plain = Image.new("L", (400, 64))
+        ImageDraw.Draw(plain).text((40, 16), text, 255, open_face(path, 0, size, False))
+        expected = _cropped(np.asarray(plain))
+        if expected.shape == ink.shape:
+            found = min(found, float(np.abs(expected - ink).mean()))
+    return found
+
+
+def test_effects_touch_their_share_of_lines() -> None:
+    def colours(**settings: Any) -> list[int]:
+        generator = LineGenerator(**FONTS, **{**PLAIN, **settings})
+        # Between two colours lie 254 shades at most; noise makes thousands.
+        return [len(np.unique(generator.line(0, 0, i).image.reshape(-1, 3), axis=0)) for i in range(100)]
+
+    assert max(colours()) <= 256
+    assert min(colours(noise_share=1.0, noise=[5, 15])) > 256
+    assert 15 < sum(count > 256 for count in colours(noise_share=0.3, noise=[5, 15])) < 45
+
+
+def test_words_are_drawn_and_mixed_with_strings(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Straße\nein Satz, wie er ist\n", encoding="utf-8")
+    words = str(tmp_path / "words.txt")
+    only = LineGenerator(charset=None, words=words, **FONTS)
+    assert only.charset.symbols == tuple(sorted(set("Straßeein Satz, wie er ist")))
+    assert {only.text(0, 0, i) for i in range(50)} == {"Straße", "ein Satz, wie er ist"}
+    mixed = LineGenerator(charset=None, words=words, random_share=0.5, **FONTS)
+    share = np.mean([mixed.text(0, 0, i) in ("Straße", "ein Satz, wie er ist") for i in range(400)])
+    assert 0.4 < share < 0.6
+
+
+def test_every_text_gets_a_font_that_has_it(tmp_path: Path, bundled: Callable[..., list[str]]) -> None:
+    (tmp_path / "words.txt").write_text("plain\nжди\n", encoding="utf-8")
+    folder = bundled("cmr10", "DejaVuSans")
+    generator = LineGenerator(charset=None, words=str(tmp_path / "words.txt"), fonts=folder)
+    assert [font.name for font in generator.fonts] == ["cmr10 Regular", "DejaVu Sans Book"]
+    generator.line(0, 0, 0)
+    with pytest.raises(InputError, match="none draws 'ж'"):
+        LineGenerator(charset="plainжди", fonts=bundled("cmr10", "cmtt10", into="latin"))
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow without libraqm here")
+def test_arabic_joins_and_runs_from_right_to_left(tmp_path: Path, bundled: Callable[..., list[str]]) -> None:
+    (tmp_path / "words.txt").write_text("بببا\n", encoding="utf-8")
+    generator = LineGenerator(
+        charset=None, words=str(tmp_path / "words.txt"), fonts=bundled("DejaVuSans"), channels=1, **PLAIN
+    )
+    image = generator.line(0, 0, 0).image.astype(int)
+    ink = np.abs(image - image[0, 0]) > 60
+    columns = np.flatnonzero(ink.any(0))
+    assert len(columns) == columns[-1] - columns[0] + 1  # one joined stroke without a gap
+    # The alif, last in the text, is the tallest letter: it stands at the left end.
+    assert np.flatnonzero(ink.any(1))[0] in np.flatnonzero(ink[:, columns[:6]].any(1))
+
+
+def test_widths_too_narrow_to_read_are_refused() -> None:
+    with pytest.raises(InputError, match="too small to read"):
+        LineGenerator(width=320, max_length=100, **FONTS)
+    with pytest.raises(InputError, match=r"synthesis\.charset: is null"):
+        LineGenerator(charset=None, **FONTS)
+
+
+def test_identity_names_what_makes_another_line(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("one\n")
+    base = LineGenerator(**FONTS)
+    changes: list[dict[str, Any]] = [
+        {"height": 40}, {"charset": "abc"}, {"noise": [0, 1]}, {"min_length": 1}, {"exclude_fonts": ["cm*"]},
+        {"words": str(tmp_path / "words.txt")}, {"shift": 0},
+    ]  # fmt: skip
+    identities = [base.identity()] + [LineGenerator(**FONTS, **change).identity() for change in changes]
+    assert len({str(identity) for identity in identities}) == len(identities)
+    assert LineGenerator(**FONTS).identity() == base.identity()

@@ -1,0 +1,41 @@
+"""Settings without sense are refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ocrtrain.errors import InputError
+from ocrtrain.synthesis import LineGenerator
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("height", 4),
+        ("height", "32"),
+        ("height", 32.5),
+        ("width", 0),
+        ("channels", 4),
+        ("min_length", 0),
+        ("max_length", 2),
+        ("size", [0.9, 0.6]),
+        ("size", 0.7),
+        ("margin", [-1, 2]),
+        ("blur", ["a", "b"]),
+        ("blur", "ab"),
+        ("noise", [0, 1, 2]),
+        ("shift", -1),
+        ("contrast", 0.7),
+        ("rotation", 90),
+        ("rotation_share", 1.5),
+        ("blur_share", True),
+        ("noise_share", None),
+        ("random_share", -0.1),
+    ],
+)
+def test_the_setting_and_its_limits_are_named(name: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        LineGenerator(fonts=["bundled"], **{name: value})
+    assert f"synthesis.{name}={value}" in str(caught.value)
