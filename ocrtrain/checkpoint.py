@@ -40,7 +40,7 @@ class Description:
         return {
             "version": self.version,
             "model": self.model,
-            "charset": "".join(self.charset.symbols),
+            "charset": list(self.charset.symbols),
             "preprocess": self.preprocess.as_dict(),
             "config": self.config,
         }

@@ -30,7 +30,9 @@ class _Prepared:
 class Recognizer:
     """A trained model with its charset and preprocessing: images of lines in, transcripts out."""
 
-    def __init__(self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu"
+    ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.description = description
@@ -64,7 +66,9 @@ class Recognizer:
                 raise outcome
             yield outcome
 
-    def stream_outcomes(self, images: Iterable[Any], batch_size: int = 16) -> Iterator[Transcript | InputError]:
+    def stream_outcomes(
+        self, images: Iterable[Any], batch_size: int = 16
+    ) -> Iterator[Transcript | InputError]:
         """Read images as they come; one that cannot be read gives its error in its place."""
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}", "must be at least 1", "16 is a good start.")
@@ -81,12 +85,14 @@ class Recognizer:
     def _prepare(self, image: Any) -> _Prepared | InputError:
         preprocess = self.description.preprocess
         try:
-            pixels = as_pixels(image, 1 if preprocess.channels == 1 else 3)
+            pixels = as_pixels(image, 3 if preprocess.reads_colour else 1)
         except InputError as error:
             return error
         return _Prepared(preprocess(pixels), pixels.shape[1])
 
-    def _read_window(self, window: list[_Prepared | InputError], batch_size: int) -> list[Transcript | InputError]:
+    def _read_window(
+        self, window: list[_Prepared | InputError], batch_size: int
+    ) -> list[Transcript | InputError]:
         """Read similar widths together, and give the results in the order in which the images came."""
         results: list[Any] = [item if isinstance(item, InputError) else None for item in window]
         good = [(i, item) for i, item in enumerate(window) if isinstance(item, _Prepared)]
@@ -120,5 +126,7 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"device={device}", f"is not available: {reason}", "choose auto, cpu or cuda.") from None
+        raise InputError(
+            f"device={device}", f"is not available: {reason}", "choose auto, cpu or cuda."
+        ) from None
     return chosen

@@ -1,9 +1,9 @@
-"""CER after equal training time beside kraken: python scripts/bench_kraken.py --data DIR --ketos PATH [--minutes N]
+"""CER after equal training time beside kraken: python scripts/bench_kraken.py --data DIR --ketos PATH
 
-Both learn from the same lines (DIR/train, DIR/val) on the same cores, each with its own defaults, for N minutes
-from the start of training: imports and the listing of files do not count, validations meanwhile do. Kraken 7
-is then told to end (SIGTERM): it finishes its batch and writes checkpoint_abort.ckpt. This newest state reads the
-lines of DIR/test as whole images; ocrtrain reads them with its best checkpoint.
+Both learn from the same lines (DIR/train, DIR/val) on the same cores, each with its own defaults, for the
+same time from the start of training: imports and the listing of files do not count, validations do. Kraken 7
+is then told to end (SIGTERM): it finishes its batch and writes checkpoint_abort.ckpt. This newest state reads
+the lines of DIR/test as whole images; ocrtrain reads them with its best checkpoint.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class GeneratedLines:
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one source, for as long as the source lives
     def widths(self, epoch: int) -> NDArray[np.float32]:
-        """Estimate each line's width by its number of characters: float32 [lines]."""
+        """Measure each line's width in pixels, without drawing it: float32 [lines]."""
         epoch = 0 if self.fixed else epoch
-        texts = (self.generator.text(self.seed, epoch, i) for i in range(self.lines))
-        return np.fromiter((len(text) for text in texts), np.float32, self.lines)
+        columns = (self.generator.columns(self.seed, epoch, i) for i in range(self.lines))
+        return np.fromiter(columns, np.float32, self.lines)

@@ -36,9 +36,9 @@ class LineData(LightningDataModule):
 
     train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
     of the training lines is kept aside. charset: the symbols to learn, by default those of the training
-    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines with
-    characters outside a given charset instead of stopping. workers: loader processes, by default one per two
-    cores.
+    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines
+    with characters outside a given charset instead of stopping. workers: loader processes, by default one per
+    two cores.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LineData(LightningDataModule):
         channels: int = 1,
         width: int | None = None,
         multiple: int = 32,
+        ink: bool = True,
         charset: str | None = None,
         augment: Augment | None = None,
         batch_size: int = 16,
@@ -67,7 +68,7 @@ class LineData(LightningDataModule):
             raise InputError(
                 f"data.workers={workers}", "is below 0", "0 reads in the training process itself."
             )
-        self.preprocess = Preprocess(height, channels, width, multiple)
+        self.preprocess = Preprocess(height, channels, width, multiple, ink and channels == 1)
         self.train_source, self.val_source = train, val
         self.given_charset = None if charset is None else Charset(charset)
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtrain.data.ink import ink_on_white
 from ocrtrain.errors import InputError
 
 
@@ -17,7 +18,8 @@ from ocrtrain.errors import InputError
 class Preprocess:
     """How a line's image becomes a model's input; part of every checkpoint.
 
-    height: rows; channels: 1 for grey, 3 for RGB; width: None keeps every line's aspect, a number makes all
+    height: rows; channels: 1 for grey, 3 for RGB; ink: bring paper to white and ink to black whatever their
+    colours (for 1 channel, see `ink_on_white`); width: None keeps every line's aspect, a number makes all
     lines that wide (narrower lines are padded on the right, wider ones squeezed); multiple: batches are
     padded to a multiple of this, so that few distinct shapes occur.
     """
@@ -26,6 +28,7 @@ class Preprocess:
     channels: int = 1
     width: int | None = None
     multiple: int = 32
+    ink: bool = True
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -35,6 +38,11 @@ class Preprocess:
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}", "must be at least 1", "give a number of pixels.")
 
+    @property
+    def reads_colour(self) -> bool:
+        """Whether images are needed in RGB: to be kept so, or to tell ink from paper."""
+        return self.channels == 3 or self.ink
+
     def columns(self, aspect: float) -> int:
         """Columns of a line whose image is `aspect` times as wide as high."""
         columns = max(1, math.floor(aspect * self.height + 0.5))
@@ -42,16 +50,17 @@ class Preprocess:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Scale image [H, W] or [H, W, 3] to this height: uint8 [channels, height, columns]."""
-        grey = image.ndim == 2
         picture = Image.fromarray(image)
-        if grey != (self.channels == 1):
+        if self.channels == 3 or not self.ink:
             picture = picture.convert("L" if self.channels == 1 else "RGB")
         size = (self.columns(image.shape[1] / image.shape[0]), self.height)
         if picture.size != size:
             # Pillow widens the bilinear filter when it scales down: thin strokes are averaged, not dropped.
             picture = picture.resize(size, Image.Resampling.BILINEAR)
         pixels = np.asarray(picture)
-        return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        if self.channels == 3:
+            return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return (ink_on_white(pixels) if self.ink else pixels)[None]
 
     def padded_width(self, widest: int) -> int:
         """Columns of a batch whose widest line has `widest`."""

@@ -18,7 +18,7 @@ class UnknownCharacters(InputError):  # noqa: N818 - named for what it reports
     """A text has characters that the charset lacks; `characters` lists them, in order, once each."""
 
     def __init__(self, text: str, characters: Sequence[str]) -> None:
-        self.characters = tuple(characters)
+        self.text, self.characters = text, tuple(characters)
         super().__init__(
             f"text {text!r}",
             "the charset lacks " + ", ".join(describe(c) for c in characters),
@@ -27,7 +27,7 @@ class UnknownCharacters(InputError):  # noqa: N818 - named for what it reports
 
     def __reduce__(self) -> tuple[type[UnknownCharacters], tuple[str, tuple[str, ...]]]:
         # A loader worker sends its errors to the main process by pickle.
-        return type(self), (self.what, self.characters)
+        return type(self), (self.text, self.characters)
 
 
 class Charset:
@@ -39,7 +39,11 @@ class Charset:
     blank = 0
 
     def __init__(self, symbols: str | Sequence[str]) -> None:
-        self.symbols: tuple[str, ...] = tuple(normalize("".join(symbols)))
+        # A text is composed as a whole; a list names symbols one by one, and neighbours must not merge.
+        each = normalize(symbols) if isinstance(symbols, str) else [normalize(symbol) for symbol in symbols]
+        self.symbols: tuple[str, ...] = tuple(each)
+        if wrong := [symbol for symbol in self.symbols if len(symbol) != 1]:
+            raise InputError("charset", f"{wrong[0]!r} is not one code point", "name single symbols.")
         self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
         if len(self._index) != len(self.symbols):
             doubled = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
@@ -49,7 +53,9 @@ class Charset:
                 "name every symbol once (texts are compared in NFC, where some spellings become one).",
             )
         if not self.symbols:
-            raise InputError("charset", "is empty", "name at least one symbol, or give training lines with text.")
+            raise InputError(
+                "charset", "is empty", "name at least one symbol, or give training lines with text."
+            )
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Charset:

@@ -23,10 +23,11 @@ class Console(Callback):
     """
 
     def __init__(
-        self, clock: Clock, batches_per_epoch: int, samples: int = 5, out: TextIO = sys.stderr
+        self, clock: Clock, batches_per_epoch: int, samples: int = 5, out: TextIO | None = None
     ) -> None:
-        self.clock, self.batches_per_epoch, self.samples, self.out = clock, batches_per_epoch, samples, out
-        self.live = out.isatty()
+        self.clock, self.batches_per_epoch, self.samples = clock, batches_per_epoch, samples
+        self.out = sys.stderr if out is None else out
+        self.live = self.out.isatty()
         self.loss: float | None = None
         self.lines = 0
         self._window: tuple[float, int, float] = (0.0, 0, 0.0)

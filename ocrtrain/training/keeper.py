@@ -83,7 +83,8 @@ class Keeper(Callback):
             return
         if self.interrupted is not None:
             trainer.should_stop = True
-            if trainer.val_check_batch != 1:  # see `Validator`
+            due = trainer.val_check_batch == 1 or self.clock.done(trainer)  # see `Validator`
+            if not due:
                 trainer.limit_val_batches = 0
         if trainer.should_stop or self.clock.seconds - self._saved >= self.every_seconds:
             trainer.save_checkpoint(self.last)

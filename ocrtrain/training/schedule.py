@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ocrtrain.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class WarmupCosine:
@@ -15,6 +17,9 @@ class WarmupCosine:
 
     warmup: float = 0.05
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_warmup(self.warmup)
 
     def __call__(self, progress: float) -> float:
         """Factor on the learning rate at `progress` in [0, 1] of the budget."""
@@ -31,6 +36,17 @@ class Constant:
 
     warmup: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_warmup(self.warmup)
+
     def __call__(self, progress: float) -> float:
         """Factor on the learning rate at `progress` in [0, 1] of the budget."""
         return min(1.0, max(progress / self.warmup, 1e-3)) if self.warmup else 1.0
+
+
+def check_warmup(warmup: float) -> None:
+    """Raise InputError unless `warmup` is a share of the budget that leaves something for the rest."""
+    if not 0.0 <= warmup < 1.0:
+        raise InputError(
+            f"schedule.warmup={warmup}", "is no share of the budget", "give a number from 0 to below 1."
+        )

@@ -38,8 +38,15 @@ def test_unknown_characters_are_named_with_code_points():
     with pytest.raises(UnknownCharacters, match=r"U\+017F LATIN SMALL LETTER LONG S") as caught:
         Charset("abc").encode("aſbſ")
     assert caught.value.characters == ("ſ",)
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert str(again) == str(caught.value)
+    assert pickle.loads(pickle.dumps(caught.value)).characters == ("ſ",)
+
+
+def test_neighbours_in_a_list_of_symbols_do_not_merge():
+    charset = Charset.from_texts(["az x\u0301"])
+    assert charset.symbols == (" ", "a", "x", "z", "\u0301")
+    assert charset.decode(charset.encode("zx\u0301")) == "zx\u0301"
+    with pytest.raises(InputError, match="not one code point"):
+        Charset(["ab"])
 
 
 def test_a_symbol_twice_is_an_error_even_in_two_spellings():

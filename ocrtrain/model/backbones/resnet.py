@@ -100,7 +100,7 @@ def _narrow(block: BasicBlock, stride: tuple[int, int]) -> BasicBlock:
 
 
 def _with_channels(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """Fold the RGB kernels into one for grey lines: the answer to grey shown as RGB stays the same."""
+    """Fold the RGB kernels into one for grey lines: the answer to grey shown as RGB stays about the same."""
     if channels == 3:
         return conv
     grey = nn.Conv2d(1, conv.out_channels, 7, 2, 3, bias=False)

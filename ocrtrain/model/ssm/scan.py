@@ -58,7 +58,9 @@ def selective_scan(
 def choose_backend(backend: str, device: str) -> str:
     """Resolve "auto" for a device type, or check that the named backend can run there; raises InputError."""
     if backend not in BACKENDS:
-        raise InputError(f"backend={backend}", "no such scan backend", f"choose one of {', '.join(BACKENDS)}.")
+        raise InputError(
+            f"backend={backend}", "no such scan backend", f"choose one of {', '.join(BACKENDS)}."
+        )
     if backend == "auto":
         chosen, reason = ("numba", "compiled for this CPU") if device == "cpu" else ("torch", f"on {device}")
         if chosen == "numba" and (missing := numba_missing()):

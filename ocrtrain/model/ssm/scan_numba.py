@@ -52,7 +52,7 @@ def _exp2_negative(y):
     p = p * f + _F(5.550327214e-02)
     p = p * f + _F(2.402210736e-01)
     p = p * f + _F(6.931472067e-01)
-    p = p * f + _F(1.000000075e+00)
+    p = p * f + _F(1.000000075e00)
     return p * _float_of_bits(np.int32((n + np.int32(127)) << np.int32(23)))
 
 

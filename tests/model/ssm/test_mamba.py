@@ -43,7 +43,7 @@ def layer(seed: int = 0, **settings: Any) -> Mamba:
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).detach().norm() / expected.detach().norm())
+    return float((found - expected).detach().norm() / expected.detach().norm().clamp(min=1e-30))
 
 
 SIZES = [
