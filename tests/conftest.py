@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image, ImageDraw
@@ -24,18 +24,6 @@ TINY = (
 )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def real_lines() -> Callable[[str], Path]:
     """Find a folder of real lines by its name, such as "fraktur/train"; skips where there is none."""
@@ -49,65 +37,70 @@ def real_lines() -> Callable[[str], Path]:
     return find
 
 
-def write_lines(folder: Path, count: int, seed: int = 0, symbols: str = "abcä ") -> Path:
-    """Draw `count` lines of 1 to 6 symbols into `folder`, as pairs of NAME.png and NAME.gt.txt."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draw = random.Random(seed)
-    for i in range(count):
-        text = "".join(draw.choices(symbols, k=draw.randint(1, 6))).strip() or symbols[0]
-        image = Image.new("L", (14 * len(text) + 12, 24), 235)
-        ImageDraw.Draw(image).text((6, 5), text, fill=20, font_size=14)
-        image.save(folder / f"{i:02}.png")
-        (folder / f"{i:02}.gt.txt").write_text(text + "\n", encoding="utf-8")
-    return folder
+@pytest.fixture(scope="session")
+def draw_lines() -> Callable[..., Path]:
+    """Draw some lines of 1 to 6 symbols into a folder, as pairs of NAME.png and NAME.gt.txt."""
 
+    def draw(folder: Path, count: int = 12, symbols: str = "abcä ", seed: int = 0) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        draws = random.Random(seed)
+        for i in range(count):
+            text = "".join(draws.choices(symbols, k=draws.randint(1, 6))).strip() or symbols[0]
+            image = Image.new("L", (14 * len(text) + 12, 24), 235)
+            ImageDraw.Draw(image).text((6, 5), text, fill=20, font_size=14)
+            image.save(folder / f"{i:02}.png")
+            (folder / f"{i:02}.gt.txt").write_text(text + "\n", encoding="utf-8")
+        return folder
 
-@pytest.fixture
-def lines() -> Callable[..., Path]:
-    """Give the function that draws lines into a folder."""
-    return write_lines
+    return draw
 
 
 @pytest.fixture
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Command]:
-    """Type a command in a folder of the test's own; no subprocess, so that torch is imported once."""
+) -> Iterator[Callable[..., CompletedProcess[str]]]:
+    """Type a command in a folder of the test's own; in this process, so that torch is imported once."""
     from ocrtrain.__main__ import main
 
     monkeypatch.setenv("OCRTRAIN_CACHE", str(tmp_path / ".cache"))
     monkeypatch.chdir(tmp_path)
     before = logging.root.handlers[:]
 
-    def typed(*words: str) -> Ended:
+    def typed(*words: str) -> CompletedProcess[str]:
         capsys.readouterr()
         code = main(words)
         printed = capsys.readouterr()
-        return Ended(code, printed.out, printed.err)
+        return CompletedProcess(words, code, printed.out, printed.err)
 
     yield typed
     # Hydra's handlers write to a stream that ends with the test.
     logging.root.handlers[:] = before
 
 
+@pytest.fixture
+def fit(command: Callable[..., CompletedProcess[str]]) -> Callable[..., CompletedProcess[str]]:
+    """Train a tiny model, to the end unless another exit code is expected."""
+
+    def train(*words: str, code: int = 0) -> CompletedProcess[str]:
+        ended = command("fit", *TINY, *words)
+        assert ended.returncode == code, ended.stderr
+        return ended
+
+    return train
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `lines`, and in `runs/tiny` what training on them left."""
+def trained(tmp_path_factory: pytest.TempPathFactory, draw_lines: Callable[..., Path]) -> Path:
+    """A folder with `lines`, and with what training on them left in `runs/tiny`."""
     from ocrtrain.__main__ import main
 
     folder = tmp_path_factory.mktemp("trained")
-    write_lines(folder / "lines", 12)
+    draw_lines(folder / "lines")
     before = logging.root.handlers[:]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OCRTRAIN_CACHE", str(folder / ".cache"))
         patch.chdir(folder)
-        words = [
-            "data.train=lines",
-            "data.val=lines",
-            "trainer.max_steps=60",
-            "data.augment=null",
-            "run=tiny",
-        ]
-        assert main(["fit", *TINY, *words, "trainer.validate_every_steps=30"]) == 0
+        words = ["data.train=lines", "data.val=lines", "data.augment=null", "run=tiny"]
+        assert main(["fit", *TINY, *words, "trainer.max_steps=40", "trainer.validate_every_steps=20"]) == 0
     logging.root.handlers[:] = before
     return folder

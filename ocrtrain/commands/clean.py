@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +15,17 @@ from omegaconf import DictConfig
 
 from ocrtrain import cache
 from ocrtrain.errors import InputError
+from ocrtrain.synthesis.folder import IMAGES, RECORD, generated_files
 
 KINDS = ("data", "runs", "cache")
 
 # A run's folder carries this file, or a configuration that names our classes beside its metrics.
 RUN_MARK = ".ocrtrain-run"
-# What generate writes; anything else in its folder is the user's.
-DATA_MARK = "generate.json"
-_DATA_FILES = re.compile(r"(labels\.txt|generate\.json)")
-_IMAGES = re.compile(r"\d+\.png")
-_CACHED = re.compile(r"fonts-\w+\.json|\..+\.tmp")
+_RECENT = 3600.0  # seconds
+# What `files.atomic_path` leaves of the files that it writes for generate and in the cache, if it is killed.
+_UNFINISHED = r"\.({})\.\d+-[0-9a-f]{{8}}\.partial"
+_UNFINISHED_DATA = re.compile(_UNFINISHED.format(r"labels\.txt|generate\.json"))
+_CACHED = re.compile(r"fonts-\w+\.json|" + _UNFINISHED.format(r"fonts-\w+\.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,11 @@ def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple
             if refusal := _refusal(path, carries_mark=is_generated(path)):
                 left_alone.append((path, refusal))
             elif path.is_dir():
-                found.append(generated(path))
+                try:
+                    found.append(generated(path))
+                except OSError as error:
+                    left_alone.append((path, f"cannot be read: {error.strerror}"))
+                    continue
                 others = _others(found[-1])
                 if others:
                     left_alone.append((others[0], f"{counted(len(others))} that generate did not write"))
@@ -93,7 +99,7 @@ def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple
         inside = sorted(path for path in runs.glob("*") if is_run(path))
         recorded = sorted({path for kind, path in record if kind == "run"})
         for path in {path.resolve(): path for path in recorded + inside if os.path.lexists(path)}.values():
-            if refusal := _refusal(path, carries_mark=is_run(path)) or _running(path):
+            if refusal := _refusal(path, carries_mark=is_run(path)) or _shared(path) or _running(path):
                 left_alone.append((path, refusal))
             else:
                 found.append(Leftover("runs", path, *_tree(path)))
@@ -110,7 +116,7 @@ def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple
 def is_generated(folder: Path) -> bool:
     """Tell whether generate wrote into `folder`, from the record that it keeps there."""
     try:
-        record = json.loads(_text(folder / DATA_MARK))
+        record = json.loads(_text(folder / RECORD))
     except ValueError:
         return False
     return isinstance(record, dict) and {"version", "count", "seed"} <= record.keys()
@@ -126,13 +132,21 @@ def is_run(folder: Path) -> bool:
 
 
 def generated(folder: Path) -> Leftover:
-    """Collect what generate wrote into `folder`, and nothing else that may lie there."""
-    images = folder / "images"
-    drawn = [] if images.is_symlink() else [file for file in _files(images) if _IMAGES.fullmatch(file.name)]
-    own = [file for file in _files(folder) if _DATA_FILES.fullmatch(file.name)]
-    # The mark goes last: what is interrupted can be found and removed another time.
-    own.sort(key=lambda file: file.name == DATA_MARK)
-    return Leftover("data", folder, (*drawn, *own), (images, folder))
+    """Collect what generate wrote into `folder`, and nothing else that may lie there.
+
+    generate.json is the last file: what is interrupted can be found and removed another time. Raises OSError
+    for folders that cannot be read.
+    """
+    images = folder / IMAGES
+    unfinished = [file for file in _files(folder) if _UNFINISHED_DATA.fullmatch(file.name)]
+    own = [file for file in generated_files(folder) if not file.is_symlink()]
+    if images.is_symlink():
+        own = [file for file in own if file.parent == folder]
+        places = []
+    else:
+        # Shards have numbers for names; one that a killed process made may be empty, so files do not tell.
+        places = [place for place in _tree(images)[1] if place == images or place.name.isdecimal()]
+    return Leftover("data", folder, (*unfinished, *own), (*places, folder))
 
 
 def remove(leftover: Leftover) -> None:
@@ -187,15 +201,30 @@ def _refusal(path: Path, carries_mark: bool) -> str | None:
     return None
 
 
+def _shared(folder: Path) -> str | None:
+    """Tell whether a run's folder holds folders that are not the run's."""
+    # `run=a/b` lies below `run=a`, and resume=~/checkpoints/last.ckpt makes a run's folder of ~.
+    try:
+        with os.scandir(folder) as entries:
+            places = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    others = [place for place in places if place != "checkpoints"]
+    return f"holds the folder {others[0]}, which is not the run's" if others else None
+
+
 def _running(folder: Path) -> str | None:
-    """Tell whether the process that a run's mark names still lives on this machine."""
+    """Tell whether the process that a run's mark names still lives, or may live on another machine."""
     try:
         mark = json.loads(_text(folder / RUN_MARK))
-        process, host = int(mark["pid"]), mark["host"]
+        process, host = int(mark["pid"]), str(mark["host"])
     except (ValueError, TypeError, KeyError):
         return None
     if os.name != "posix" or host != platform.node():
-        return None
+        # Cannot be asked. A run at work writes a row of metrics every few steps.
+        written = (file.lstat().st_mtime for file in _tree(folder)[0] if os.path.lexists(file))
+        recent = time.time() - max(written, default=0.0) < _RECENT
+        return f"written to within the last hour, by process {process} of {host}" if recent else None
     try:
         os.kill(process, 0)  # asks whether it is there, and sends nothing
     except PermissionError:

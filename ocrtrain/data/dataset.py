@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
+from ocrtrain.data.ink import is_grey
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.sources import LineSource
 from ocrtrain.errors import InputError
@@ -70,6 +71,8 @@ class LineDataset(Dataset):
         except InputError as error:
             return Unreadable(str(error))
         image = line.image
+        if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
+            image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
         unknown = set(self.charset.unknown(line.text))

@@ -11,12 +11,12 @@ FAINTEST = 8.0  # grey levels between paper and ink, below which there is only n
 def ink_on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring the paper of one line to white and its ink to black: uint8 [H, W] from [H, W] or [H, W, 3].
 
-    Paper is the median colour. Ink is the mean of what differs from it by at least half as much as the strongest
-    hundredth does; every pixel is then measured along the way from one colour to the other. White on black, red on
-    green and faint on grey come out alike, so that a model need not learn colours. A line without ink comes
-    out white.
+    Paper is the median colour. Ink is the mean of what differs from it by at least half as much as the
+    strongest hundredth does; every pixel is then measured along the way from one colour to the other. White
+    on black, red on green and faint on grey come out alike, so that a model need not learn colours. A line
+    without ink comes out white.
     """
-    if image.ndim == 3 and _is_grey(image):
+    if image.ndim == 3 and is_grey(image):
         image = image[..., 0]
     # A quarter of the pixels tells the two colours as well as all of them.
     sample = image[::2, ::2] if min(image.shape[:2]) >= 8 else image
@@ -42,6 +42,7 @@ def ink_on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(share, 0.0, 255.0, out=share).astype(np.uint8)
 
 
-def _is_grey(image: NDArray[np.uint8]) -> bool:
+def is_grey(image: NDArray[np.uint8]) -> bool:
+    """Whether an image [H, W, 3] has no colours."""
     red = image[..., 0]
     return bool((red == image[..., 1]).all() and (red == image[..., 2]).all())

@@ -36,9 +36,9 @@ class LineData(LightningDataModule):
 
     train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
     of the training lines is kept aside. charset: the symbols to learn, by default those of the training
-    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines
-    with characters outside a given charset instead of stopping. workers: loader processes, by default one per
-    two cores.
+    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out
+    lines with characters outside a given charset instead of stopping. workers: loader processes, by default
+    one per two cores.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class LineData(LightningDataModule):
     def _source(self, source: Source, name: str) -> LineSource:
         if not isinstance(source, (str, os.PathLike)):
             return source
-        opened = FolderSource(source, 1 if self.preprocess.channels == 1 else 3)
+        opened = FolderSource(source, 3 if self.preprocess.reads_colour else 1)
         if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
             log.warning("%s", notice)
         return opened

@@ -106,7 +106,8 @@ class Keeper(Callback):
     ) -> None:
         checkpoint[KEY] = self.description.as_dict()
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Not later: Lightning puts its own handlers away before it calls `teardown`.
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()

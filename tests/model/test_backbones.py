@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import socket
 import urllib.request
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.backbones import CompactResNet, ResNet
+from ocrtrain.model.backbones.compact import ResidualBlock
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "compact": lambda: CompactResNet(3, 32, (4, 4, 8, 8), 6),
@@ -93,6 +95,28 @@ def test_every_row_of_a_line_is_seen(backbone: tuple[nn.Module, int]) -> None:
     features, _ = model(pixels, torch.tensor([24]))
     (gradient,) = torch.autograd.grad(features.square().sum(), pixels)
     assert (gradient.abs().sum((0, 1, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("stride", [(2, 1), (2, 2)])
+@pytest.mark.parametrize("channels", [(4, 8), (8, 12), (12, 16), (16, 12), (32, 64)])
+def test_a_blocks_gradients_are_those_of_double_precision(
+    channels: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    # Double precision runs plain loops, which share nothing with the kernels made for this processor.
+    torch.manual_seed(0)
+    single = ResidualBlock(*channels, stride)
+    double = copy.deepcopy(single).double()
+    x, widths = torch.randn(8, channels[0], 16, 40), torch.tensor([40, 40, 33, 20, 12, 4, 2, 1]) // stride[1]
+    outcomes = []
+    for block in (single, double):
+        given = x.to(block.conv1.weight.dtype, memory_format=torch.channels_last).requires_grad_()
+        y = block(given, widths)
+        y.square().mean().backward()
+        outcomes.append(
+            {"output": y, "input": given.grad, **{k: p.grad for k, p in block.named_parameters()}}
+        )
+    for name, one in outcomes[0].items():
+        assert (one - outcomes[1][name]).norm() <= 1e-4 * outcomes[1][name].norm(), name
 
 
 def test_paper_is_what_padding_is() -> None:

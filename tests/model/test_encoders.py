@@ -63,7 +63,7 @@ def test_how_far_a_frame_sees(named: tuple[str, nn.Module]) -> None:
 def test_every_parameter_learns(named: tuple[str, nn.Module]) -> None:
     _, encoder = named
     encoder.train()
-    encoder(torch.randn(2, 6, 8), torch.tensor([6, 3])).square().sum().backward()
+    encoder(torch.randn(2, 6, 8, requires_grad=True), torch.tensor([6, 3])).square().sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.any(), name
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -13,11 +14,14 @@ import torch
 from torch import Tensor
 
 from ocrtrain.training.recognition import Recognition
-from tests.conftest import TINY, Command, write_lines
 
-STEPS = 8
+Fit = Callable[..., CompletedProcess[str]]
+StopIn = Callable[[int | None], None]
+
+STOPPED = 128 + signal.SIGTERM
+# An epoch of 12 lines has 3 batches of 4.
+STEPS = ["trainer.max_steps=6", "trainer.validate_every_steps=3"]
 SOURCES = {
-    # 12 lines are 3 batches: steps 3, 6 and 9 begin a new epoch.
     "real": ["data.train=lines", "data.val=lines", "optimizer=muon"],
     "generated": [
         "data=generated",
@@ -30,34 +34,30 @@ SOURCES = {
 
 
 @pytest.fixture
-def fit(command: Command, tmp_path: Path) -> Callable[..., int]:
-    """Train for `STEPS` steps, validating after every second; gives the exit code."""
-    write_lines(tmp_path / "lines", 12)
-    steps = [f"trainer.max_steps={STEPS}", "trainer.validate_every_steps=2"]
-    return lambda *words: command("fit", *TINY, *steps, *words).code
-
-
-@pytest.fixture
-def stop_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Let SIGTERM arrive in the midst of the batch of that number, from 1; None for no more."""
+def stop_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopIn]:
+    """Let SIGTERM arrive in the midst of the batch of that number, counted from 1; None: in none."""
     whole = Recognition.training_step
-    wanted: list[int | None] = [None]
-    seen = [0]
+    wanted: int | None = None
+    seen = 0
 
     def training_step(self: Recognition, batch: Any, batch_idx: int) -> Tensor | None:
-        seen[0] += 1
-        if seen[0] == wanted[0]:
+        nonlocal seen
+        seen += 1
+        if seen == wanted:
             signal.raise_signal(signal.SIGTERM)
         return whole(self, batch, batch_idx)
 
     def arrange(number: int | None) -> None:
-        wanted[0], seen[0] = number, 0
+        nonlocal wanted, seen
+        wanted, seen = number, 0
 
     monkeypatch.setattr(Recognition, "training_step", training_step)
-    return arrange
+    handler = signal.getsignal(signal.SIGTERM)
+    yield arrange
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
-def last(run: str, name: str = "last") -> dict[str, Any]:
+def checkpoint(run: str, name: str = "last") -> dict[str, Any]:
     content = torch.load(f"runs/{run}/checkpoints/{name}.ckpt", weights_only=True)
     assert isinstance(content, dict)
     return content
@@ -73,49 +73,68 @@ def record(run: str) -> list[dict[str, str]]:
 def differing(one: Any, other: Any, where: str = "") -> list[str]:
     """The places at which two nested values differ in the least."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        same = one.dtype == other.dtype and torch.equal(one, other)
-        return [] if same else [where]
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [where]
     if isinstance(one, dict) and isinstance(other, dict):
-        keys = one.keys() | other.keys()
+        keys = sorted(one.keys() | other.keys(), key=str)
         return [d for key in keys for d in differing(one.get(key), other.get(key), f"{where}.{key}")]
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
-        return [
-            d for i, pair in enumerate(zip(one, other, strict=True)) for d in differing(*pair, f"{where}.{i}")
-        ]
+        return [d for i in range(len(one)) for d in differing(one[i], other[i], f"{where}.{i}")]
     return [] if one == other else [where]
 
 
-def assert_same_training(run: str, other: str) -> None:
-    ours, theirs = last(run), last(other)
-    assert ours["global_step"] == theirs["global_step"] == STEPS
-    for part in ("state_dict", "optimizer_states", "random"):
-        assert differing(ours[part], theirs[part], part) == []
-    assert record(run) == record(other)
+def differences(run: str, other: str, name: str = "last") -> list[str]:
+    """What of weights, optimizer state, random state and progress differs between two runs."""
+    ours, theirs = checkpoint(run, name), checkpoint(other, name)
+    parts = ("global_step", "state_dict", "optimizer_states", "random")
+    return [d for part in parts for d in differing(ours[part], theirs[part], part)]
 
 
 def test_differences_are_found() -> None:
-    assert differing({"a": [torch.zeros(2)]}, {"a": [torch.zeros(2)]}) == []
-    assert differing({"a": [torch.zeros(2)], "b": 1}, {"a": [torch.ones(2)]}) in (
-        [".a.0", ".b"],
-        [".b", ".a.0"],
-    )
+    same = {"a": [torch.zeros(2)], "b": 1}
+    assert differing(same, {"b": 1, "a": [torch.zeros(2)]}) == []
+    assert differing(same, {"a": [torch.tensor([0.0, 1e-30])]}) == [".a.0", ".b"]
+    assert differing(same, {"a": [torch.zeros(2, dtype=torch.int64)], "b": 1}) == [".a.0"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_resumed_equals_uninterrupted(
-    source: str, fit: Callable[..., int], stop_in: Callable[[int | None], None]
+    source: str, fit: Fit, stop_in: StopIn, draw_lines: Callable[..., Path], tmp_path: Path
 ) -> None:
-    assert fit(*SOURCES[source], "run=whole") == 0
-    first = last("whole")["state_dict"]["model.head.weight"]
-    for workers, step in ((0, 5), (2, 4)):  # after step 4 a validation is due, after step 5 none is
-        run, words = f"cut{workers}", [*SOURCES[source], f"data.workers={workers}"]
-        stop_in(step)
-        assert fit(*words, f"run={run}") == 128 + signal.SIGTERM
-        stop_in(None)
-        stopped = last(run)
-        assert stopped["global_step"] == step
-        assert not torch.equal(stopped["state_dict"]["model.head.weight"], first)
-        assert [int(row["step"]) for row in record(run) if row["val_cer"]] == list(range(2, step + 1, 2))
-        assert fit(*words, f"resume=runs/{run}/checkpoints/last.ckpt") == 0
-        assert_same_training(run, "whole")
-        assert differing(last(run, "best")["state_dict"], last("whole", "best")["state_dict"]) == []
+    draw_lines(tmp_path / "lines")
+    words = [*STEPS, *SOURCES[source]]
+    fit(*words, "run=whole")
+    stop_in(4)  # in the midst of the second epoch
+    ended = fit(*words, "run=cut", code=STOPPED)
+    assert "resume=runs/cut/checkpoints/last.ckpt" in ended.stderr
+    assert checkpoint("cut")["global_step"] == 4
+    assert "state_dict.model.head.weight" in differences("cut", "whole")
+    stop_in(None)
+    fit(*words, "resume=runs/cut/checkpoints/last.ckpt")
+    assert differences("cut", "whole") == []
+    assert differences("cut", "whole", "best") == []
+    assert record("cut") == record("whole")
+
+    stop_in(3)  # at the end of the first epoch, where a validation is due
+    fit(*words, "run=parallel", "data.workers=2", code=STOPPED)
+    assert record("parallel") == record("whole")[:1]
+    moved = (tmp_path / "runs/parallel/checkpoints/last.ckpt").rename("kept.ckpt")
+    stop_in(None)
+    fit(*words, "run=elsewhere", "data.workers=2", f"resume={moved}")
+    assert differences("elsewhere", "whole") == []
+    assert record("elsewhere") == record("whole")[1:]
+    assert (tmp_path / "runs/elsewhere/checkpoints/best.ckpt").is_file()
+
+
+def test_a_stop_waits_until_accumulated_gradients_are_used(
+    fit: Fit, stop_in: StopIn, draw_lines: Callable[..., Path], tmp_path: Path
+) -> None:
+    draw_lines(tmp_path / "lines")
+    words = ["data.train=lines", "data.val=lines", "trainer.max_steps=3", "trainer.accumulate_grad_batches=2"]
+    words.append("trainer.validate_every_steps=1000")
+    fit(*words, "run=whole")
+    stop_in(3)
+    fit(*words, "run=cut", code=STOPPED)
+    stop_in(None)
+    assert checkpoint("cut")["global_step"] == 2
+    fit(*words, "resume=runs/cut/checkpoints/last.ckpt")
+    assert differences("cut", "whole") == []

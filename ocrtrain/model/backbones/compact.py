@@ -16,8 +16,8 @@ class CompactResNet(nn.Module):
     """Read lines with a 3x3 stem and one residual block per stage, down to one row.
 
     Stem and first stage halve height and width, the other stages the height alone, so a frame covers 4
-    columns. The rows that remain are read side by side by one linear layer, which keeps what stands above from
-    what stands below.
+    columns. The rows that remain are read side by side by one linear layer, which keeps what stands above
+    from what stands below.
 
     channels: of stem and stages; in_channels: 1 for grey, 3 for RGB; height: rows of the lines;
     out_channels: features per frame. Pixels are read as ink: paper white is 0, black is 1.
@@ -72,13 +72,18 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        # On CPUs, the backward pass of a strided 1x1 convolution of fewer than 16 channels writes beyond its
+        # memory (oneDNN's issue 6035): there, rows and columns are skipped first and the rest is convolved.
+        skip_first = in_channels < 16
+        self.skip = stride if skip_first else (1, 1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, 1 if skip_first else stride, bias=False)
         self.shortcut_norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor, widths: Tensor) -> Tensor:
         """Map x [N, C, H, W] to [N, C', H', W'] whose valid columns are widths [N]."""
         y = F.relu_(mask_columns(self.norm1(self.conv1(x)), widths))
-        y = self.norm2(self.conv2(y)) + self.shortcut_norm(self.shortcut(x))
+        kept = x[:, :, :: self.skip[0], :: self.skip[1]]
+        y = self.norm2(self.conv2(y)) + self.shortcut_norm(self.shortcut(kept))
         return F.relu_(mask_columns(y, widths))
 
 

@@ -1,0 +1,119 @@
+"""Which lines go together, in which order, on which rank."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ocrtrain.data.buckets import EndlessBatches, padding_share, plan_by_width, plan_epoch
+
+widths_of_lines = st.integers(1, 300).map(lambda n: random_widths(n, seed=n))
+
+
+def random_widths(lines: int, seed: int = 0) -> NDArray[np.float32]:
+    """Widths as those of lines: most of them middling, a few very long."""
+    return np.random.default_rng(seed).lognormal(2.5, 0.6, lines).astype(np.float32)
+
+
+class Lines:
+    """Lines whose widths change from epoch to epoch, as those of generated lines do."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return self.lines
+
+    def widths(self, epoch: int) -> NDArray[np.float32]:
+        return random_widths(self.lines, seed=epoch)
+
+
+@settings(max_examples=50, deadline=None)
+@given(widths_of_lines, st.integers(1, 20), st.integers(0, 5), st.integers(0, 5), st.integers(1, 8))
+def test_every_line_occurs_once(
+    widths: NDArray[np.float32], batch_size: int, seed: int, epoch: int, pool: int
+) -> None:
+    plan = plan_epoch(widths, batch_size, seed, epoch, pool)
+    assert sorted(np.concatenate(plan).tolist()) == list(range(len(widths)))
+    assert len(plan) == -(-len(widths) // batch_size)
+    assert sorted(map(len, plan))[1:] == [batch_size] * (len(plan) - 1)
+
+
+def as_lists(plan: list[NDArray[np.int64]]) -> list[list[int]]:
+    return [batch.tolist() for batch in plan]
+
+
+def test_a_plan_depends_on_seed_and_epoch_alone() -> None:
+    widths = random_widths(500)
+    plan = as_lists(plan_epoch(widths, 8, seed=3, epoch=7))
+    np.random.seed(1)
+    assert as_lists(plan_epoch(widths.copy(), 8, seed=3, epoch=7)) == plan
+    others = [as_lists(plan_epoch(widths, 8, *key)) for key in ((3, 8), (4, 7), (7, 3))]
+    assert all(sorted(map(sorted, other)) != sorted(map(sorted, plan)) for other in others)
+
+
+def test_lines_meet_others_in_each_epoch_and_widths_come_in_no_order() -> None:
+    widths = random_widths(2048)
+    plan = plan_epoch(widths, 16, seed=0, epoch=0)
+    means = [float(widths[batch].mean()) for batch in plan]
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3
+
+
+@pytest.mark.parametrize("batch_size", [4, 16, 64])
+def test_little_is_padding(batch_size: int) -> None:
+    widths = random_widths(6000)
+    shuffled = np.array_split(np.random.default_rng(0).permutation(6000), 6000 // batch_size)
+    assert padding_share(widths, plan_epoch(widths, batch_size, 0, 0)) < 0.1
+    assert padding_share(widths, shuffled) > 0.3
+
+
+def test_padding_share_by_hand() -> None:
+    widths = np.array([1, 2, 3, 6], np.float32)
+    # 2 + 2 + 6 + 6 columns hold 12.
+    assert padding_share(widths, [np.array([0, 1]), np.array([2, 3])]) == pytest.approx(0.25)
+    assert padding_share(widths, [np.array([i]) for i in range(4)]) == 0.0
+    assert padding_share(widths[:0], []) == 0.0
+
+
+def test_plan_by_width() -> None:
+    assert as_lists(plan_by_width(np.array([5, 1, 4, 1, 3], np.float32), 2)) == [[1, 3], [4, 2], [0]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 80), st.integers(1, 3))
+def test_from_any_batch_on_the_sequence_is_the_same(lines: int, size: int, start: int, ranks: int) -> None:
+    for rank in range(ranks):
+        arguments = (Lines(lines), size, 5)
+        whole = list(islice(EndlessBatches(*arguments, rank=rank, ranks=ranks), start + 6))
+        rest = list(islice(EndlessBatches(*arguments, start=start, rank=rank, ranks=ranks), 6))
+        assert rest == whole[start:]
+
+
+def test_epochs_follow_one_another() -> None:
+    batches = EndlessBatches(Lines(10), 4, seed=1)
+    assert batches.batches_per_epoch == 3
+    drawn = list(islice(batches, 9))
+    for epoch in range(3):
+        keys = sorted(key for batch in drawn[3 * epoch : 3 * epoch + 3] for key in batch)
+        assert keys == [(epoch, i) for i in range(10)]
+
+
+@pytest.mark.parametrize(("lines", "ranks"), [(48, 2), (48, 3), (50, 4), (3, 2)])
+def test_ranks_share_an_epoch(lines: int, ranks: int) -> None:
+    parts = [EndlessBatches(Lines(lines), 4, seed=1, rank=rank, ranks=ranks) for rank in range(ranks)]
+    (each,) = {part.batches_per_epoch for part in parts}
+    drawn = [list(islice(part, each)) for part in parts]
+    seen = [key for part in drawn for batch in part for key in batch]
+    assert {epoch for epoch, _ in seen} == {0}
+    assert {i for _, i in seen} == set(range(lines))
+    batches = -(-lines // 4)
+    if batches % ranks == 0:
+        assert len(seen) == lines  # nothing twice
+    else:
+        doubled = len([batch for part in drawn for batch in part]) - batches
+        assert doubled == ranks - batches % ranks  # the last round is filled up

@@ -1,0 +1,132 @@
+"""Every preset composes, builds what it names, and has no key that its class does not take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from ocrtrain.__main__ import COMMANDS
+from ocrtrain.command_line.added_keys import refuse_added_keys
+from ocrtrain.command_line.invocation import parse
+from ocrtrain.command_line.presets import BUILT_IN, choices, compose
+from ocrtrain.commands.fit import MODEL_KEYS, plain, take_budget
+from ocrtrain.data import LineData
+from ocrtrain.model import LineRecognizer
+from ocrtrain.model.build import build_recognizer
+from ocrtrain.training import Clock
+
+GROUPS = {
+    group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
+    for group in ("data", "synthesis", "backbone", "encoder", "adapt", "optimizer", "schedule", "trainer")
+}
+EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
+OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
+# Nothing may be downloaded, and not every machine has the same fonts.
+HERE = ["synthesis.fonts=[bundled]"]
+OWN_TRAINER_KEYS = {"max_epochs", "max_steps", "max_time", "validate_every_steps", "validate_every"}
+OWN_TRAINER_KEYS.add("checkpoint_every")
+
+
+def composed(*words: str) -> DictConfig:
+    """The configuration of `fit` as its command gets it."""
+    config = compose(parse("fit", list(words)), [*words, *HERE])
+    config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    if OmegaConf.is_missing(config.data, "train"):
+        config.data.train = "lines"
+    if "weights" in config.backbone:
+        config.backbone.weights = None
+    return config
+
+
+def objects(node: Any) -> Iterator[dict[str, Any]]:
+    """All nodes that name a class or a function."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for value in node.values():
+            yield from objects(value)
+
+
+def build(config: DictConfig, classes: int = 11) -> LineRecognizer:
+    """Build what a run consists of, as `fit` does, and give the model."""
+    model = build_recognizer({key: plain(config[key]) for key in MODEL_KEYS}, classes)
+    optimizer = instantiate(config.optimizer, _convert_="all")(model)
+    assert optimizer.param_groups
+    assert isinstance(instantiate(config.data, _convert_="all"), LineData)
+    settings = {**plain(config.trainer), "accelerator": "cpu", "max_steps": 1, "precision": "32-true"}
+    clock = Clock(take_budget(settings, 10), instantiate(config.schedule, _convert_="all"))
+    assert 0 < clock.schedule(0.01) <= 1
+    Trainer(**{key: value for key, value in settings.items() if key not in OWN_TRAINER_KEYS}, logger=False)
+    return model
+
+
+def test_every_file_belongs_to_a_command_or_a_group() -> None:
+    files = {file.relative_to(BUILT_IN).with_suffix("").as_posix() for file in BUILT_IN.rglob("*.yaml")}
+    known = {f"{group}/{option}" for group, names in GROUPS.items() for option in names}
+    known |= {f"experiment/{name}" for name in EXPERIMENTS} | {*COMMANDS, "common"}
+    assert {file for file in files if not file.startswith("hydra/")} == known
+    assert set(choices(compose(parse("fit", []), []))) == {*GROUPS, "experiment"}
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([option] for option in OPTIONS), *([f"experiment={e}"] for e in EXPERIMENTS)]
+)
+def test_every_key_is_an_argument(words: list[str]) -> None:
+    config = plain(composed(*words))
+    found = list(objects(config))
+    assert len(found) >= 6
+    for node in found:
+        accepted = inspect.signature(get_object(node["_target_"])).parameters
+        assert not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
+        keys = {key for key in node if key not in ("_target_", "_partial_")}
+        assert keys <= accepted.keys(), node["_target_"]
+    known = inspect.signature(Trainer.__init__).parameters
+    assert config["trainer"].keys() - OWN_TRAINER_KEYS <= known.keys()
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("adapt=lora")])
+def test_every_option_is_built(option: str) -> None:
+    build(composed(option))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_built_and_reads(experiment: str) -> None:
+    words = [f"experiment={experiment}"]
+    config = composed(*words)
+    model = build(config).eval()
+    data = instantiate(config.data, _convert_="all")
+    pixels = torch.zeros(1, data.preprocess.channels, data.preprocess.height, 64, dtype=torch.uint8)
+    with torch.inference_mode():
+        log_probs, lengths = model(pixels, torch.tensor([64]))
+    assert log_probs.shape == (1, 16, 11) and lengths.tolist() == [16]
+
+
+def test_the_original_recipe_is_what_its_paper_says() -> None:
+    config = composed("experiment=mamba_ocr")
+    data = config.data
+    assert (data.height, data.width, data.channels, data.batch_size) == (32, 320, 3, 16)
+    assert (config.trainer.max_epochs, config.optimizer.lr, config.adapt.rank) == (5, 1e-4, 64)
+    assert (config.backbone.depth, config.backbone.out_channels, config.encoder.width) == (34, 512, 512)
+    assert config.backbone.columns_per_frame == 4
+    written = compose(parse("fit", []), ["experiment=mamba_ocr"])
+    assert written.backbone.weights == "IMAGENET1K_V1" and len(written.synthesis.charset) == 62
+    model = build(config)
+    for name, parameter in model.named_parameters():
+        full = name.startswith(("backbone.layer4", "backbone.reduce", "encoder", "bridge", "head"))
+        assert parameter.requires_grad == (full or ".lora_" in name), name
+    adapted = {name.split(".")[1] for name, _ in model.named_parameters() if ".lora_A." in name}
+    assert adapted == {"layer1", "layer2", "layer3", "layer4"}
+
+
+def test_experiments_name_only_settings_that_exist() -> None:
+    for experiment in EXPERIMENTS:
+        invocation = parse("fit", [f"experiment={experiment}"])
+        assert compose(invocation, invocation.overrides).run.startswith(experiment)
+    assert refuse_added_keys.__doc__  # what refuses others is tested with the command line
