@@ -52,8 +52,8 @@ class Recognizer:
     def read(self, images: Sequence[Any], batch_size: int = 16) -> list[Transcript]:
         """Read images: paths, Pillow images, or arrays [H, W] or [H, W, 3] (uint8, or floats in 0..1).
 
-        Returns a transcript for each, in order; positions are in pixels of the images as given. Raises InputError
-        naming the first image that cannot be read.
+        Returns a transcript for each, in order; positions are in pixels of the images as given. Raises
+        InputError naming the first image that cannot be read.
         """
         if isinstance(images, (str, os.PathLike)):
             raise TypeError("give a list of images: [path]")

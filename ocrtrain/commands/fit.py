@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import platform
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
@@ -204,10 +206,7 @@ def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
     """Say what came out and what to type next."""
     shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
     if keeper.interrupted is not None:
-        print(
-            f"\nstopped on request; go on with\n  python -m ocrtrain fit resume={keeper.last}",
-            file=sys.stderr,
-        )
+        print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last)}", file=sys.stderr)
         return
     print(
         f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
@@ -217,6 +216,14 @@ def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
         f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
         file=sys.stderr,
     )
+
+
+def command_to_resume(checkpoint: Path) -> str:
+    """Repeat the command that was typed, with `resume` in the place of what only a beginning has."""
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    kept = [g for g in given if g.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
+    words = ["python", "-m", "ocrtrain", "fit", *kept, f"resume={checkpoint}"]
+    return " ".join(shlex.quote(word) for word in words)
 
 
 def quieten_lightning() -> None:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 class ChannelDropout(nn.Module):
     """Zeroes features with probability `p` in all frames of a line at once, and scales the others up.
 
-    One draw for a line's every frame leaves no neighbour to copy a dropped feature from, and costs a hundredth
-    of the random numbers. Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in
-    Recurrent Neural Networks", 2016.
+    One draw for a line's every frame leaves no neighbour to copy a dropped feature from, and takes a
+    hundredth of the random numbers. Source: Gal and Ghahramani, "A Theoretically Grounded Application of
+    Dropout in Recurrent Neural Networks", 2016.
     """
 
     def __init__(self, p: float) -> None:

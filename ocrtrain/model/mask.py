@@ -12,9 +12,9 @@ def frame_mask(lengths: Tensor, frames: int) -> Tensor:
 
 
 def mask_columns(features: Tensor, widths: Tensor | None) -> Tensor:
-    """Set the columns of features [N, C, H, W] at or beyond widths [N] to zero; None means that all are valid.
+    """Set the columns of features [N, C, H, W] at or beyond widths [N] to zero; None: all are valid.
 
-    A convolution then sees the same zeros beyond a line's end whether the line stands alone (the convolution's
+    A convolution then sees the same zeros beyond a line's end whether the line stands alone (its
     own zero padding) or beside a longer one, so a line's result does not depend on its batch.
     """
     if widths is None:

@@ -12,7 +12,8 @@ class LineRecognizer(nn.Module):
     """A backbone reads the pixels, an encoder the sequence, a linear head scores each class per frame.
 
     backbone: maps (pixels [N, C, H, W], widths [N]) to (features [N, T, F], lengths [N]);
-    encoder: maps (x [N, T, E], lengths) to [N, T, E]; classes: K, the charset's symbols and the blank (index 0).
+    encoder: maps (x [N, T, E], lengths) to [N, T, E]; classes: K, the charset's symbols and
+    the blank (index 0).
     """
 
     def __init__(self, backbone: nn.Module, encoder: nn.Module, classes: int, dropout: float = 0.1) -> None:

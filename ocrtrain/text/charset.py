@@ -22,7 +22,7 @@ class UnknownCharacters(InputError):  # noqa: N818 - named for what it reports
         super().__init__(
             f"text {text!r}",
             "the charset lacks " + ", ".join(describe(c) for c in characters),
-            "add them to the charset, correct the text, or set data.drop_unknown=true to leave such lines out.",
+            "add them to the charset, correct the text, or leave such lines out (data.drop_unknown=true).",
         )
 
     def __reduce__(self) -> tuple[type[UnknownCharacters], tuple[str, tuple[str, ...]]]:

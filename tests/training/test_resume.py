@@ -29,6 +29,7 @@ SOURCES = {
         "data.val.lines=6",
         "synthesis.fonts=[bundled]",
         "optimizer=adamw",
+        "trainer.precision=bf16-mixed",
     ],
 }
 

@@ -24,8 +24,8 @@ def causal_convolution(
     """Convolve each channel over the present and the frames before it, then apply SiLU.
 
     x: [N, T, D]; weight: [D, 1, taps] as nn.Conv1d holds it; bias: [D]; lengths: int64 [N].
-    With `reverse`, time runs from each line's last frame to its first. Returns [N, T, D], zero beyond a line's
-    length, whose frames are never read.
+    With `reverse`, time runs from each line's last frame to its first. Returns [N, T, D], zero beyond a
+    line's length; frames there are never read.
     """
     taps = weight.shape[-1]
     weight = weight[:, 0]
@@ -63,7 +63,8 @@ class _ConvolveNumba(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         from ocrtrain.model.ssm.convolution_numba import convolve_backward
 
-        x, weight, bias, lengths = inputs = ctx.saved_tensors
+        inputs = ctx.saved_tensors
+        x, weight, bias, _ = inputs
         dx = torch.empty_like(x)
         dweight, dbias = x.new_empty(len(x), *weight.shape), x.new_empty(len(x), *bias.shape)
         outputs = (dy.contiguous(), dx, dweight, dbias)

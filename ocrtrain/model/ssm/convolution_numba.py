@@ -37,7 +37,10 @@ def convolve_forward(x, weight, bias, lengths, reverse, y):
 
 @numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
 def convolve_backward(x, weight, bias, lengths, reverse, dy, dx, dweight, dbias):
-    """Fill dx [N, T, D], dweight [N, taps, D] and dbias [N, D] (both to be summed over lines) for dy [N, T, D]."""
+    """Fill dx [N, T, D], dweight [N, taps, D] and dbias [N, D] for dy [N, T, D].
+
+    The last two are to be summed over lines.
+    """
     lines, _, channels = x.shape
     taps = weight.shape[0]
     blocks = (channels + BLOCK - 1) // BLOCK

@@ -17,9 +17,10 @@ from ocrtrain.model.ssm.scan import selective_scan
 class Mamba(nn.Module):
     """A selective state-space layer over a sequence, in one direction of time.
 
-    d_model: width of input and output; d_state: S, states per channel; d_conv: taps of the causal convolution;
-    expand: inner width D = expand * d_model; dt_rank: rank of the step size's projection ("auto": d_model / 16).
-    With `reverse`, time runs from each line's own last frame to its first. A_log and D stay float32.
+    d_model: width of input and output; d_state: S, states per channel; d_conv: taps of the causal
+    convolution; expand: inner width D = expand * d_model; dt_rank: rank of the step size's projection
+    ("auto": d_model / 16). With `reverse`, time runs from each line's own last frame to
+    its first. A_log and D stay float32.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Mamba(nn.Module):
         u, z = self.in_proj(x).chunk(2, dim=-1)
         u = causal_convolution(u, self.conv1d.weight, self.conv1d.bias, lengths, self.reverse, self.backend)
         dt, B, C = self.x_proj(u).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
-        # dt_proj is called, not read, so that an adapter on it takes part; its bias enters before the softplus.
+        # dt_proj is called, its weight is not read, so that an adapter on it takes part.
         delta = self.dt_proj(dt)
         A = -torch.exp(self.A_log.float())
         y = selective_scan(

@@ -38,12 +38,13 @@ def selective_scan(
 ) -> Tensor:
     """Run the diagonal, input-dependent recurrence over each line's own frames.
 
-    h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t;  y_t = (C_t h_t + D u_t) silu(z_t). With `reverse`, time runs
-    from each line's last frame to its first. The state and all sums are float32; y has the type of u.
+    h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t;  y_t = (C_t h_t + D u_t) silu(z_t). With `reverse`, time
+    runs from each line's last frame to its first. The state and all sums are float32; y has the type of u.
 
-    u, delta, z: [N, T, D]; A: [D, S]; B, C: [N, T, S]; D, delta_bias: [D]; lengths: int64 [N], all T if left out.
-    Returns y [N, T, D], zero beyond a line's length. `backend`: "torch" runs anywhere, "numba" is its compiled
-    form for CPUs, "auto" takes the fastest that can run. Raises InputError for a backend that cannot run.
+    u, delta, z: [N, T, D]; A: [D, S]; B, C: [N, T, S]; D, delta_bias: [D]; lengths: int64 [N], by default
+    all T. Returns y [N, T, D], zero beyond a line's length. `backend`: "torch" runs anywhere, "numba" is its
+    compiled form for CPUs, "auto" takes the fastest that can run. Raises InputError for a
+    backend that cannot.
     """
     dtype, device = u.dtype, u.device
     with torch.autocast(device_type=device.type, enabled=False):

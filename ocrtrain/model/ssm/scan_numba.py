@@ -5,9 +5,9 @@ The forward pass keeps the state at the start of every `CHUNK` frames, and the b
 states of one chunk at a time, so both are linear in T and the memory for states is S / CHUNK of an input's.
 """
 
-# The loops over states are unrolled by hand, for S a multiple of 4 (see `UNROLL`), so that a block's step sizes
-# are read once for several states. Numba compiles these functions from their source: their arrays are float32 and C-contiguous, their
-# names are the paper's, and annotations would only repeat that.
+# The loops over states are unrolled by hand, for S a multiple of 4 (see `UNROLL`), so that a block's step
+# sizes are read once for several states. Numba compiles these functions from their source: their arrays are
+# float32 and C-contiguous, their names are the paper's, and annotations would only repeat that.
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _float_of_bits(typing_context, bits):
 def _exp2_negative(y):
     """2^y for y <= 0, with a relative error of 2e-7 and never below 2^-126.
 
-    y = n + f with |f| <= 1/2; 2^f by a polynomial (Chebyshev's, of degree 5), 2^n by its exponent bits: a call
-    of a library would not vectorize.
+    y = n + f with |f| <= 1/2; 2^f by a polynomial (Chebyshev's, of degree 5), 2^n by its exponent bits: a
+    call of a library would not vectorize.
     """
     y = max(y, _F(-126.0))
     n = np.int32(y - _F(0.5))
@@ -67,7 +67,8 @@ def sigmoid(x):
 def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states):
     """Fill y [N, T, D] and states [N, ceil(T / CHUNK), S, D] (the state before each chunk's first frame).
 
-    u, delta, z: [N, T, D] (z may have T = 0: no gate); A: [S, D]; B, C: [N, T, S]; D: [D]; lengths: int64 [N].
+    u, delta, z: [N, T, D] (z may have T = 0: no gate); A: [S, D]; B, C: [N, T, S]; D: [D];
+    lengths: int64 [N].
     """
     lines, _, channels = u.shape
     rows = A.shape[0]

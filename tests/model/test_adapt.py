@@ -1,0 +1,178 @@
+"""Which parameters are trained, and that adapters start as nothing and then learn."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ocrtrain.errors import InputError
+from ocrtrain.model import LineRecognizer
+from ocrtrain.model.adapt import Adaptation, Freeze, Full, Lora
+from ocrtrain.model.backbones import CompactResNet, ResNet
+from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, MambaEncoder
+
+CONVOLUTIONS = "backbone.stages.*.conv[12]"
+PROJECTIONS = [f"encoder.*.{name}" for name in ("in_proj", "x_proj", "dt_proj", "out_proj")]
+WIDTHS = torch.tensor([40, 17])
+
+
+def recognizer(width: int = 12, encoder: nn.Module | None = None) -> LineRecognizer:
+    torch.manual_seed(0)
+    backbone = CompactResNet(1, 16, (4, 8, 8), 16)
+    return LineRecognizer(backbone, encoder or MambaEncoder(width, 1), classes=5, dropout=0.0)
+
+
+def pixels(channels: int = 1, height: int = 16) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (2, channels, height, 40), dtype=torch.uint8, generator=generator)
+
+
+def trained(model: nn.Module) -> set[str]:
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def backward(model: LineRecognizer, channels: int = 1, height: int = 16) -> None:
+    log_probs, _ = model.train()(pixels(channels, height), WIDTHS)
+    log_probs[..., 1].sum().backward()
+
+
+def test_full_trains_everything_again() -> None:
+    model = recognizer().requires_grad_(False)
+    Full()(model)
+    assert trained(model) == {name for name, _ in model.named_parameters()}
+
+
+def test_freeze_trains_what_matches_and_nothing_else() -> None:
+    model = recognizer()
+    Freeze(["head.*", "backbone.stages.1.conv?.weight"])(model)
+    expected = {f"backbone.stages.1.conv{i}.weight" for i in (1, 2)} | {"head.weight", "head.bias"}
+    assert trained(model) == expected
+    backward(model)
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == expected
+
+
+@pytest.mark.parametrize("adaptation", [Freeze(), Lora(2, targets=[CONVOLUTIONS], train=Freeze().train)])
+@pytest.mark.parametrize(
+    ("width", "encoder"),
+    [(12, MambaEncoder(12, 1)), (16, MambaEncoder(16, 1)), (16, IdentityEncoder(16))],
+    ids=["bridge", "no bridge", "no encoder"],
+)
+def test_patterns_fit_models_whose_parts_have_no_parameters(
+    width: int, encoder: nn.Module, adaptation: Adaptation
+) -> None:
+    model = recognizer(width, copy.deepcopy(encoder))
+    adaptation(model)
+    parts = {name.partition(".")[0] for name in trained(model) if "lora_" not in name}
+    has_parameters = {name for name, part in model.named_children() if list(part.parameters())}
+    assert parts == has_parameters - {"backbone"}
+
+
+def lora(model: LineRecognizer, targets: list[str], train: tuple[str, ...] = ("head.*",)) -> None:
+    Lora(rank=2, alpha=4, targets=targets, train=train)(model)
+
+
+def test_lora_trains_its_adapters_and_what_is_named() -> None:
+    model = recognizer()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    lora(model, [CONVOLUTIONS], train=("head.*", "backbone.stages.1.*"))
+    found = trained(model)
+    adapters = {name for name in found if ".lora_" in name}
+    assert len(adapters) == 2 * 4  # A and B of two convolutions in each of two blocks
+    originals = {name.replace(".base_layer.", ".") for name in found - adapters}
+    assert originals == {n for n in before if n.startswith(("head.", "backbone.stages.1."))}
+    # Whatever was there is still there, unchanged.
+    after = {n.replace(".base_layer.", "."): p for n, p in model.named_parameters() if ".lora_" not in n}
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize(
+    "targets", [[CONVOLUTIONS], PROJECTIONS, ["bridge", "head", "backbone.frame"]], ids=str
+)
+def test_an_adapter_starts_as_nothing_and_every_part_of_it_learns(targets: list[str], backend: str) -> None:
+    model = recognizer(encoder=MambaEncoder(12, 2, dropout=0.0, backend=backend))
+    before, _ = model.eval()(pixels(), WIDTHS)
+    lora(model, targets)
+    after, _ = model.eval()(pixels(), WIDTHS)
+    assert torch.equal(before, after)
+
+    backward(model)
+    adapters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
+    assert len(adapters) >= 6
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    # B starts at zero, so A's turn comes with the second step.
+    assert all(p.grad.any() for name, p in adapters.items() if ".lora_B." in name)
+    with torch.no_grad():
+        for parameter in adapters.values():
+            parameter -= 0.1 * parameter.grad
+    changed, _ = model.eval()(pixels(), WIDTHS)
+    assert not torch.allclose(after, changed)
+    model.zero_grad()
+    backward(model)
+    for name, parameter in adapters.items():
+        assert parameter.grad.any(), name
+
+
+def test_the_recipes_adapters_fit_a_resnet() -> None:
+    torch.manual_seed(0)
+    model = LineRecognizer(ResNet(18, out_channels=16), BiLSTMEncoder(16, 1), classes=5)
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    Lora(rank=2, alpha=2)(model)
+    found = trained(model)
+    plain = {name.replace(".base_layer.", ".") for name in found if ".lora_" not in name}
+    assert plain == {
+        name
+        for name in before
+        if name.startswith(("backbone.layer4.", "backbone.reduce", "encoder.", "head."))
+    }
+    adapted = {name.partition(".lora_")[0] for name in found if ".lora_" in name}
+    assert adapted == {
+        f"backbone.layer{layer}.{block}.conv{i}" for layer in (1, 2, 3, 4) for block in (0, 1) for i in (1, 2)
+    }
+    backward(model, 3, 32)
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    norms = {name: m.training for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert norms == {name: name.startswith(("backbone.layer4.", "backbone.reduce")) for name in norms}
+
+
+def test_frozen_batch_norms_stand_still_while_the_others_move() -> None:
+    model = recognizer()
+    lora(model, [CONVOLUTIONS], train=("head.*", "backbone.stages.1.*"))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    for _ in range(2):
+        backward(model)
+    moved = {name for name, buffer in model.named_buffers() if not torch.equal(buffer, before[name])}
+    assert moved and all(name.startswith("backbone.stages.1.") for name in moved)
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert {name for name, m in norms.items() if m.training} == {
+        f"backbone.stages.1.{name}" for name in ("norm1", "norm2", "shortcut_norm")
+    }
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "setting"),
+    [
+        (Freeze(["head.*", "decoder.*"]), r"adapt\.train=decoder\.\*"),
+        (Freeze([""]), r"adapt\.train="),
+        (Lora(2, targets=["backbone.layer1.*"]), r"adapt\.train=backbone\.layer4"),
+        (Lora(2, targets=["backbone.layer1.*"], train=["head.*"]), r"adapt\.targets=backbone\.layer1"),
+        (Lora(2, targets=["encoder.blocks.0.forth.conv1d"], train=["head.*"]), r"adapt\.targets=.*conv1d"),
+        (Lora(2, targets=["backbone.stem_norm"], train=["head.*"]), r"adapt\.targets=.*stem_norm"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_named_with_examples(adaptation: Adaptation, setting: str) -> None:
+    model = recognizer()
+    names = [name for name, _ in model.named_parameters()]
+    with pytest.raises(InputError, match=rf"(?s)^{setting}.*matches nothing.*there are.*backbone\."):
+        adaptation(model)
+    assert [name for name, _ in model.named_parameters()] == names  # nothing was added halfway
+
+
+def test_a_rank_below_one_is_refused() -> None:
+    with pytest.raises(InputError, match=r"adapt\.rank=0"):
+        Lora(rank=0)
