@@ -113,7 +113,7 @@ def main() -> None:
     for peer in [options.only] if options.only else benches:
         with tempfile.TemporaryDirectory(prefix="bench-") as place:
             rows.append(benches[peer](options, Path(place)))
-    print(*("{:<30}{:>8}{:>12}{:>14}   {}".format(*row) for row in rows), sep="\n")
+    print(*("{:<48}{:>8}{:>12}{:>14}   {}".format(*row) for row in rows), sep="\n")
 
 
 if __name__ == "__main__":

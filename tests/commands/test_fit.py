@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_weights_to_start_from(fit: Command, trained: Path, tmp_path: Path) -> N
 
 
 def test_sigterm_leaves_a_checkpoint_to_go_on_from(
-    draw_lines: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, draw_lines: Callable[..., Path], tmp_path: Path
 ) -> None:
     draw_lines(tmp_path / "lines")
     tiny = ["backbone.channels=[8,8,16]", "backbone.out_channels=32", "encoder=none", "encoder.width=32"]
@@ -162,12 +163,20 @@ def test_sigterm_leaves_a_checkpoint_to_go_on_from(
     finally:
         process.kill()
     assert process.returncode == 143, said
-    assert "go on with\n  python -m ocrtrain fit resume=runs/long/checkpoints/last.ckpt" in said
+    resume = said.partition("go on with\n  ")[2].rstrip("\n")
+    assert shlex.split(resume) == [
+        *["python", "-m", "ocrtrain", "fit", *tiny, *(word for word in words if word != "run=long")],
+        *["trainer.validate_every_steps=3", "resume=runs/long/checkpoints/last.ckpt"],
+    ]
     assert "Traceback" not in said
     assert_complete(tmp_path / "runs/long")
     content = torch.load(tmp_path / "runs/long/checkpoints/last.ckpt", weights_only=True)
     assert content["global_step"] >= 3
-    Recognizer.load(tmp_path / "runs/long/checkpoints/last.ckpt")
+    # What is to be typed is true; it ends sooner here.
+    one_more = content["global_step"] + 1
+    assert command(*shlex.split(resume)[3:], f"trainer.max_steps={one_more}").returncode == 0
+    content = torch.load(tmp_path / "runs/long/checkpoints/last.ckpt", weights_only=True)
+    assert content["global_step"] == one_more
 
 
 def test_lines_that_turn_out_to_be_damaged_stop_the_run_with_a_checkpoint(
@@ -208,7 +217,11 @@ def folder_with(draw_lines: Callable[..., Path], **changes: str | None) -> None:
         ({"_04": ""}, ["data.train=lines"], ["1 x empty text: 04.png"]),
         ({}, ["data.train=lines", "data.charset=abc "], ["data.charset", "'ä' (U+00E4", "drop_unknown"]),
         ({"_05": "abc " * 99}, ["data.train=lines"], ["05.png (needs", "too long", "data.max_skipped=1"]),
-        ({}, ["data.train=lines", "trainer.max_stesp=4"], ["trainer.max_stesp", "Did you mean trainer.max_steps"]),
+        (
+            {},
+            ["data.train=lines", "trainer.max_stesp=4"],
+            ["trainer.max_stesp", "Did you mean trainer.max_steps"],
+        ),
         (
             {},
             ["data.train=lines", "experiment=quikstart"],

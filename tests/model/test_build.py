@@ -1,4 +1,4 @@
-"""What plain settings may construct: this package's own models, from settings they take, and no more."""
+"""What plain settings may construct: models of this package, from settings that they take, nothing else."""
 
 from __future__ import annotations
 

@@ -97,6 +97,28 @@ def test_the_other_parameters_move_as_by_adamw() -> None:
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("make", [adamw, muon])
+def test_scaled_losses_make_the_same_step(make: type) -> None:
+    """As in 16-mixed, where gradients are unscaled, clipped, and only then used."""
+    torch.manual_seed(0)
+    plain, scaled = nn.Linear(20, 6), nn.Linear(20, 6)
+    scaled.load_state_dict(plain.state_dict())
+    one, other = make(plain, lr=0.1), make(scaled, lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for x in torch.randn(3, 5, 20):
+        one.zero_grad()
+        other.zero_grad()
+        plain(x).square().sum().backward()
+        scaler.scale(scaled(x).square().sum()).backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        scaler.unscale_(other)
+        nn.utils.clip_grad_norm_(scaled.parameters(), 1.0)
+        one.step()
+        scaler.step(other)
+        scaler.update()
+        torch.testing.assert_close(plain.weight, scaled.weight)
+
+
 def test_a_step_of_muon_by_hand() -> None:
     weight = nn.Parameter(torch.full((2, 1, 1, 1), 2.0))
     optimizer = Muon([{"params": [weight], "orthogonal": True}], lr=0.1, momentum=0.5, weight_decay=0.2)
