@@ -26,7 +26,7 @@ def adamw(
         {"params": [p for n, p in trainable if not is_decayed(n, p)], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, fused=True)
-    # A fused step would undo the scaling of half-precision losses itself, too late for clipping the gradients.
+    # A fused step would undo the scaling of half-precision losses itself, too late for clipping.
     optimizer._step_supports_amp_scaling = False
     return optimizer
 

@@ -159,7 +159,7 @@ def test_sigterm_leaves_a_checkpoint_to_go_on_from(
             if line.startswith("step "):
                 process.send_signal(signal.SIGTERM)
                 break
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=300)[1]
     finally:
         process.kill()
     assert process.returncode == 143, said

@@ -50,7 +50,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     widths=st.lists(st.integers(1, 60), min_size=1, max_size=4),
     beyond=st.integers(0, 40),

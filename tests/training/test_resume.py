@@ -139,3 +139,20 @@ def test_a_stop_waits_until_accumulated_gradients_are_used(
     assert checkpoint("cut")["global_step"] == 2
     fit(*words, "resume=runs/cut/checkpoints/last.ckpt")
     assert differences("cut", "whole") == []
+
+
+def test_asked_twice_it_ends_at_once(
+    fit: Fit, draw_lines: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_lines(tmp_path / "lines")
+
+    def training_step(self: Recognition, batch: Any, batch_idx: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(Recognition, "training_step", training_step)
+    ended = fit("data.train=lines", *STEPS, "run=cut", code=128 + signal.SIGINT)
+    assert "interrupted from the keyboard" in ended.stderr
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not list(tmp_path.glob("runs/cut/checkpoints/*"))

@@ -29,6 +29,9 @@ class ResNet(nn.Module):
     Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         depth: int = 34,
