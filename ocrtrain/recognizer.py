@@ -34,7 +34,7 @@ class Recognizer:
         self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu"
     ) -> None:
         self.device = torch.device(device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.description = description
         self.decoder = GreedyDecoder(description.charset)
 

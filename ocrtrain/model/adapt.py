@@ -50,7 +50,7 @@ class Lora(Adaptation):
     def __init__(
         self,
         rank: int = 64,
-        alpha: float = 64,
+        alpha: int = 64,
         dropout: float = 0.0,
         targets: Sequence[str] = ("backbone.layer[1-4].*.conv[12]",),
         train: Sequence[str] = ("backbone.layer4.*", "backbone.reduce*", "encoder.*", "bridge.*", "head.*"),

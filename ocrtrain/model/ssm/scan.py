@@ -42,9 +42,9 @@ def selective_scan(
     runs from each line's last frame to its first. The state and all sums are float32; y has the type of u.
 
     u, delta, z: [N, T, D]; A: [D, S]; B, C: [N, T, S]; D, delta_bias: [D]; lengths: int64 [N], by default
-    all T. Returns y [N, T, D], zero beyond a line's length. `backend`: "torch" runs anywhere, "numba" is its
-    compiled form for CPUs, "auto" takes the fastest that can run. Raises InputError for a
-    backend that cannot.
+    all T. No product of delta and A may be positive: states decay. Returns y [N, T, D], zero beyond a line's
+    length. `backend`: "torch" runs anywhere, "numba" is its compiled form for CPUs, "auto" takes the fastest
+    that can run. Raises InputError for a backend that cannot.
     """
     dtype, device = u.dtype, u.device
     with torch.autocast(device_type=device.type, enabled=False):
