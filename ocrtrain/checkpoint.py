@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             "give the path of a .ckpt file, such as runs/NAME/checkpoints/best.ckpt.",
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # what a foreign file makes torch say, we say ourselves
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
             f"checkpoint={path}",

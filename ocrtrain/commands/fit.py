@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain import cache
@@ -83,7 +83,7 @@ def run(config: DictConfig) -> float | None:
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"))
-    callbacks = [
+    callbacks: list[Callback] = [
         clock,
         Guard(max(data.max_skipped, len(data.train_set) // 100)),
         Recorder(folder, clock),
@@ -95,24 +95,7 @@ def run(config: DictConfig) -> float | None:
         ),
         keeper,
     ]
-    trainer = Trainer(
-        **trainer_settings,
-        precision=cast(Any, precision),  # Lightning refuses what it does not know
-        max_epochs=-1,
-        max_steps=-1,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        # Batches come without end and `Validator` decides when to validate: Lightning's own rule is off.
-        check_val_every_n_epoch=None,
-        val_check_interval=sys.maxsize,
-    )
+    trainer = make_trainer(trainer_settings, precision, callbacks, folder)
     if trainer.is_global_zero:
         prepare_folder(folder, config)
         log.info("run %s, %s precision, on %s", folder, precision, trainer.strategy.root_device)
@@ -125,6 +108,29 @@ def run(config: DictConfig) -> float | None:
     if keeper.interrupted is not None:
         raise SystemExit(128 + keeper.interrupted)
     return None if keeper.best_cer == float("inf") else keeper.best_cer
+
+
+def make_trainer(
+    settings: dict[str, Any], precision: str, callbacks: list[Callback], folder: Path
+) -> Trainer:
+    """Make Lightning's trainer; when to stop, validate, save and tell is decided by `callbacks` alone."""
+    return Trainer(
+        **settings,
+        precision=cast(Any, precision),  # Lightning refuses what it does not know
+        max_epochs=-1,
+        max_steps=-1,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        val_check_interval=sys.maxsize,
+    )
 
 
 def plain(config: Any) -> Any:

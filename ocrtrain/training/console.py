@@ -7,6 +7,7 @@ import time
 from typing import Any, TextIO
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from ocrtrain.data.batch import Batch
 from ocrtrain.training.clock import Clock
@@ -28,7 +29,9 @@ class Console(Callback):
         self.clock, self.batches_per_epoch, self.samples = clock, batches_per_epoch, samples
         self.out = sys.stderr if out is None else out
         self.live = self.out.isatty()
-        self.loss: float | None = None
+        self._loss: Tensor | None = (
+            None  # a running mean, left on its device: reading it would wait for a GPU
+        )
         self.lines = 0
         self._window: tuple[float, int, float] = (0.0, 0, 0.0)
         self._waited, self._idle_since, self._shown = 0.0, 0.0, 0.0
@@ -48,11 +51,11 @@ class Console(Callback):
         self.lines += len(batch) * trainer.world_size
         now = time.monotonic()
         self._idle_since = now
+        if isinstance(outputs, dict) and "loss" in outputs:
+            loss = outputs["loss"].detach() * trainer.accumulate_grad_batches
+            self._loss = loss if self._loss is None else self._loss.lerp(loss, 0.05)
         if not trainer.is_global_zero or now - self._shown < (REFRESH if self.live else REPORT):
             return
-        if isinstance(outputs, dict) and "loss" in outputs:
-            value = float(outputs["loss"]) * trainer.accumulate_grad_batches
-            self.loss = value if self.loss is None else 0.8 * self.loss + 0.2 * value
         self._shown = now
         self._write(self._status(trainer, now), ends=not self.live)
 
@@ -75,12 +78,12 @@ class Console(Callback):
         if elapsed > 20.0:
             self._window = (now, self.lines, self._waited)
         progress = self.clock.progress(trainer)
+        loss = float("nan") if self._loss is None else float(self._loss)
         left = self.clock.seconds * (1.0 / progress - 1.0) if progress > 0 else 0.0
         batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total
         return (
             f"step {trainer.global_step:,}  epoch {batches.processed / self.batches_per_epoch:.2f}"
-            f"  {min(progress, 1.0):4.0%}  loss {self.loss if self.loss is not None else float('nan'):.3f}"
-            f"  {(self.lines - lines) / elapsed:,.0f} lines/s"
+            f"  {min(progress, 1.0):4.0%}  loss {loss:.3f}  {(self.lines - lines) / elapsed:,.0f} lines/s"
             f"  data-wait {(self._waited - waited) / elapsed:.0%}  {clock_time(left)} left"
         )
 

@@ -72,17 +72,16 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
-        # On CPUs, the backward pass of a strided 1x1 convolution of fewer than 16 channels writes beyond its
-        # memory (oneDNN's issue 6035): there, rows and columns are skipped first and the rest is convolved.
-        skip_first = in_channels < 16
-        self.skip = stride if skip_first else (1, 1)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, 1 if skip_first else stride, bias=False)
+        # Rows and columns are skipped before the 1x1 convolution, not by its stride: on CPUs the backward
+        # pass of a strided one writes beyond its memory for fewer than 16 channels (oneDNN's issue 6035).
+        self.stride = stride
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.shortcut_norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor, widths: Tensor) -> Tensor:
         """Map x [N, C, H, W] to [N, C', H', W'] whose valid columns are widths [N]."""
         y = F.relu_(mask_columns(self.norm1(self.conv1(x)), widths))
-        kept = x[:, :, :: self.skip[0], :: self.skip[1]]
+        kept = x[:, :, :: self.stride[0], :: self.stride[1]]
         y = self.norm2(self.conv2(y)) + self.shortcut_norm(self.shortcut(kept))
         return F.relu_(mask_columns(y, widths))
 
