@@ -55,20 +55,15 @@ def run(config: DictConfig) -> float | None:
     """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
     quieten_lightning()
     folder = run_folder(config)
-    resumed = None if config.resume is None else read_checkpoint(config.resume)
     seed_everything(config.seed, verbose=False)
 
     data: LineData = instantiate(config.data, _convert_="all")
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
     data.open(columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)))
     model = build_recognizer(settings, len(data.charset))
-    if config.init is not None:
-        content = read_checkpoint(config.init)
-        same_charset(describe_checkpoint(content, config.init), data, config.init)
-        load_weights(model, model_weights(content), config.init)
-    if resumed is not None:
-        same_charset(describe_checkpoint(resumed, config.resume), data, config.resume)
-        load_weights(model.to("cpu"), model_weights(resumed), config.resume)
+    for start in (config.init, config.resume):
+        if start is not None:
+            take_weights(model, data, start)
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
 
@@ -184,6 +179,16 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
         if value is not None and value <= 0:
             raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
     return Budget(steps, seconds)
+
+
+def take_weights(model: LineRecognizer, data: LineData, path: str) -> None:
+    """Load a checkpoint's weights into `model`; raises InputError if its charset or its sizes are others.
+
+    Lightning loads those of a resumed run again, with all else; here a misfit is named in our words.
+    """
+    content = read_checkpoint(path)
+    same_charset(describe_checkpoint(content, path), data, path)
+    load_weights(model, model_weights(content), path)
 
 
 def same_charset(description: Description, data: LineData, path: str) -> None:

@@ -29,9 +29,8 @@ class Console(Callback):
         self.clock, self.batches_per_epoch, self.samples = clock, batches_per_epoch, samples
         self.out = sys.stderr if out is None else out
         self.live = self.out.isatty()
-        self._loss: Tensor | None = (
-            None  # a running mean, left on its device: reading it would wait for a GPU
-        )
+        # A running mean, left on its device: reading it at each step would wait for a GPU.
+        self._loss: Tensor | None = None
         self.lines = 0
         self._window: tuple[float, int, float] = (0.0, 0, 0.0)
         self._waited, self._idle_since, self._shown = 0.0, 0.0, 0.0
