@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ocrtrain.errors import InputError
-from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, MambaEncoder
+from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, Mamba2Encoder, MambaEncoder
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "none": lambda: IdentityEncoder(8),
@@ -17,6 +17,8 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mamba": lambda: MambaEncoder(8, 2, d_state=4),
     "mamba, torch": lambda: MambaEncoder(8, 2, d_state=4, backend="torch"),
     "mamba, forward only": lambda: MambaEncoder(8, 1, bidirectional=False, d_state=4),
+    "mamba2": lambda: Mamba2Encoder(8, 2, d_state=4, headdim=4, chunk_size=4),
+    "mamba2, forward only": lambda: Mamba2Encoder(8, 1, bidirectional=False, d_state=4, headdim=4),
 }
 READS_ON = {
     "none": "",
@@ -24,6 +26,8 @@ READS_ON = {
     "mamba": "both",
     "mamba, torch": "both",
     "mamba, forward only": "past",
+    "mamba2": "both",
+    "mamba2, forward only": "past",
 }
 
 

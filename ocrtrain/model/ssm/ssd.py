@@ -1,0 +1,114 @@
+"""The state-space duality form of Mamba-2's recurrence: matrix products within chunks, a state between them.
+
+Source: Dao and Gu, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured
+State Space Duality", 2024, section 6.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ocrtrain.model.mask import frame_mask
+
+CHUNK = 64  # frames whose products are formed at once, about
+
+
+def state_space_duality(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """Run Mamba-2's recurrence, whose decay is one number per head, over each line's own frames.
+
+    For each head: h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t^T;  y_t = C_t h_t + D x_t. With `reverse`, time
+    runs from each line's last frame to its first.
+
+    x: [N, T, H, P], H heads of P channels; dt: float32 [N, T, H], not negative; A: float32 [H], negative;
+    B, C: [N, T, G, S], each of the G groups shared by H / G heads; D: [H]; lengths: int64 [N], by default all
+    T. Returns y [N, T, H, P] in the type of x, zero beyond a line's length. Time and memory are linear in T:
+    beside copies of its inputs it holds about 2 `chunk` + 2 S numbers per frame and head, and P S per chunk
+    and head.
+    """
+    n, frames, heads, channels = x.shape
+    groups = B.shape[2]
+    skip = x.new_zeros(heads, dtype=torch.float32) if D is None else D.float()
+    skip = skip.expand(n, frames, heads)
+    if lengths is not None:
+        # A step of zero lets nothing in and nothing decay, in either direction of time; C and D let nothing
+        # out. So only the small inputs need a mask.
+        valid = frame_mask(lengths, frames)[..., None]
+        dt, skip, C = dt * valid, skip * valid, C * valid[..., None].to(C.dtype)
+    size = chunk_size(frames, chunk)
+    chunks = -(-frames // size)
+
+    def split(v: Tensor) -> Tensor:  # [N, T, G * E, F] -> [N, c, G, E, Q, F]
+        if frames < chunks * size:
+            v = F.pad(v, (0, 0, 0, 0, 0, chunks * size - frames))
+        return v.unflatten(1, (chunks, size)).transpose(2, 3).unflatten(2, (groups, -1))
+
+    with torch.autocast(device_type=x.device.type, enabled=False):
+        inputs = (split(x).contiguous(), split(B.to(x.dtype)), split(C.to(x.dtype)))
+        steps, decays, skips = (split(v[..., None])[..., 0] for v in (dt, dt * A, skip))
+        y = _chunked(*inputs, steps, decays, skips, reverse)
+    return y.flatten(2, 3).transpose(2, 3).reshape(n, chunks * size, heads, channels)[:, :frames]
+
+
+def chunk_size(frames: int, chunk: int) -> int:
+    """Frames of a chunk: about `chunk`; a divisor of `frames` where one is near, so that nothing is padded."""
+    near = [q for q in range(max(1, chunk // 2), 2 * chunk + 1) if frames % q == 0]
+    if near:
+        return min(near, key=lambda q: abs(q - chunk))
+    return -(-frames // max(1, -(-frames // chunk)))
+
+
+def _chunked(
+    x: Tensor, B: Tensor, C: Tensor, dt: Tensor, decay: Tensor, skip: Tensor, reverse: bool
+) -> Tensor:
+    """y_t = skip_t x_t + sum over s <= t (reverse: s >= t) of C_t B_s exp(decays between) dt_s x_s.
+
+    Chunks c of Q frames, groups G of E heads: x: [N, c, G, E, Q, P]; B, C: [N, c, G, 1, Q, S]; dt, decay (a
+    logarithm), skip: float32 [N, c, G, E, Q]. Returns y as x.
+    """
+    # `gone` sums the decays of a chunk's frames up to each of them: a frame's own takes effect when time
+    # arrives there, before its input, and so after the frame in reverse.
+    gone = decay.cumsum(-1)
+    total = gone[..., -1:]
+    if reverse:
+        gone = decay - gone
+        arrive, leave = total + gone, -gone
+    else:
+        arrive, leave = gone, total - gone
+    # A step size costs nothing as a summand of the exponent; padding, whose step is zero, stays out.
+    entry = torch.where(dt > 0, dt.clamp(min=torch.finfo(dt.dtype).tiny).log(), float("-inf"))
+    frames = x.shape[-2]
+    unseen = torch.ones(frames, frames, dtype=torch.bool, device=x.device)
+    unseen = unseen.tril(-1) if reverse else unseen.triu(1)
+    weights = (gone[..., :, None] + (entry - gone)[..., None, :]).masked_fill_(unseen, float("-inf")).exp_()
+    weights = (C @ B.mT) * weights.to(x.dtype)
+    weights = weights + torch.diag_embed(skip.to(x.dtype))
+    y = weights @ x
+    if x.shape[1] == 1:
+        return y
+    inflow = (B.mT * (leave + entry).exp()[..., None, :].to(x.dtype)) @ x  # [N, c, G, E, S, P]
+    carried = _carry(inflow.float(), total.exp()[..., None], reverse).to(x.dtype)
+    outflow = (C * arrive.exp()[..., None].to(x.dtype)).flatten(0, 3)
+    return torch.baddbmm(y.flatten(0, 3), outflow, carried.flatten(0, 3)).view_as(x)
+
+
+def _carry(inflow: Tensor, factors: Tensor, reverse: bool) -> Tensor:
+    """The state that each chunk starts from, for inflow [N, c, G, E, S, P] and decays [N, c, G, E, 1, 1]."""
+    state = torch.zeros_like(inflow[:, 0])
+    states = []
+    chunks = range(inflow.shape[1])
+    for c in reversed(chunks) if reverse else chunks:
+        states.append(state)
+        state = torch.addcmul(inflow[:, c], state, factors[:, c])
+    return torch.stack(states[::-1] if reverse else states, dim=1)
