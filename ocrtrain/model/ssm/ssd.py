@@ -62,7 +62,7 @@ def state_space_duality(
 
 
 def chunk_size(frames: int, chunk: int) -> int:
-    """Frames of a chunk: about `chunk`; a divisor of `frames` where one is near, so that nothing is padded."""
+    """Frames of a chunk: about `chunk`; a divisor of `frames` where one is near, so that nothing is lost."""
     near = [q for q in range(max(1, chunk // 2), 2 * chunk + 1) if frames % q == 0]
     if near:
         return min(near, key=lambda q: abs(q - chunk))
