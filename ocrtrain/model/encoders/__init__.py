@@ -3,5 +3,6 @@
 from ocrtrain.model.encoders.bilstm import BiLSTMEncoder
 from ocrtrain.model.encoders.identity import IdentityEncoder
 from ocrtrain.model.encoders.mamba import MambaEncoder
+from ocrtrain.model.encoders.transformer import TransformerEncoder
 
-__all__ = ["BiLSTMEncoder", "IdentityEncoder", "MambaEncoder"]
+__all__ = ["BiLSTMEncoder", "IdentityEncoder", "MambaEncoder", "TransformerEncoder"]
