@@ -31,7 +31,7 @@ from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model import LineRecognizer
-from ocrtrain.model.build import build_recognizer, settle
+from ocrtrain.model.build import build_recognizer, self_contained
 from ocrtrain.training import (
     AtomicCheckpointIO,
     Budget,
@@ -63,7 +63,7 @@ def run(config: DictConfig) -> float | None:
     if (checkpoint := config.resume or config.init) is not None:
         settings["encoder"] = settled_before(settings["encoder"], checkpoint)
     model = build_recognizer(settings, len(data.charset))
-    settings = settle(settings, model)
+    settings = self_contained(settings, model)
     for start in (config.init, config.resume):
         if start is not None:
             take_weights(model, data, start)

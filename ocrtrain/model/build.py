@@ -33,7 +33,7 @@ def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognize
     return model.train()
 
 
-def settle(settings: Mapping[str, Any], model: LineRecognizer) -> dict[str, Any]:
+def self_contained(settings: Mapping[str, Any], model: LineRecognizer) -> dict[str, Any]:
     """Give the `settings` of `model` in such a form that it can be built with nothing else at hand.
 
     What a part took from files elsewhere, such as the sizes of a pretrained encoder, it has as `settled`.

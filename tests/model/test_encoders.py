@@ -127,6 +127,16 @@ def test_attention_reads_5000_frames_and_no_padding() -> None:
         torch.testing.assert_close(y, encoder(x[:, :5000], torch.tensor([5000])), rtol=1e-5, atol=1e-6)
 
 
+def test_attention_in_half_precision_knows_distant_frames() -> None:
+    torch.manual_seed(0)
+    encoder = TransformerEncoder(16, 1, heads=2).eval()
+    x, lengths = torch.randn(1, 600, 16), torch.tensor([600])
+    exact = encoder(x, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = encoder(x, lengths)
+    assert float((y - exact).detach().norm() / exact.detach().norm()) <= 2e-2
+
+
 def test_attention_is_that_of_its_formula() -> None:
     """One block in float64, written out with complex rotations and a loop over frames."""
     torch.manual_seed(0)

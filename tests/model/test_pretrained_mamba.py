@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.adapt import Lora
-from ocrtrain.model.build import build_recognizer, settle
+from ocrtrain.model.build import build_recognizer, self_contained
 from ocrtrain.model.encoders import MambaEncoder
 
 SIZES: dict[str, Any] = {"hidden_size": 24, "num_hidden_layers": 3, "state_size": 8, "vocab_size": 11}
@@ -140,6 +140,18 @@ def test_half_precision_is_read_as_float32(folder: Path) -> None:
         assert parameter.dtype == torch.float32
 
 
+def test_residuals_stay_float32_under_autocast(folder: Path) -> None:
+    encoder = MambaEncoder(16, 2, pretrained=str(folder)).eval()
+    x, lengths = torch.randn(1, 6, 16), torch.tensor([6])
+    summed: list[Tensor] = []
+    encoder.norm.register_forward_pre_hook(lambda _, inputs: summed.append(inputs[0]))
+    exact = encoder(x, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = encoder(x, lengths)
+    assert summed[1].dtype == torch.float32 and y.dtype == torch.bfloat16
+    assert relative(y.float(), exact) <= 2e-2
+
+
 def test_what_was_taken_and_left_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     as_mamba_ssm(folder)
@@ -207,7 +219,7 @@ def test_settled_settings_build_the_same_without_the_model(folder: Path) -> None
         },
     }
     model = build_recognizer(settings, 5)
-    settled = settle(settings, model)
+    settled = self_contained(settings, model)
     assert settled["encoder"]["pretrained"] is None and settled["encoder"]["norm"] == "rms"
     assert json.loads(json.dumps(settled)) == settled  # plain values
     for file in folder.iterdir():

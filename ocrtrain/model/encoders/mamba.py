@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ocrtrain.model.encoders.mamba_block import BlockSizes, MambaBlock
+from ocrtrain.model.encoders.mamba_sizes import MambaSizes
 from ocrtrain.model.encoders.pretrained_mamba import PretrainedMamba
 
 
@@ -16,7 +16,7 @@ class MambaEncoder(nn.Module):
 
     width: features per frame, in and out; layers: number of blocks; dropout: on each block's output; backend:
     of the scan; pretrained: a Mamba language model whose first blocks to start from, a folder or a name on
-    the Hugging Face hub (see `PretrainedMamba`), whose sizes then replace all others; the rest: `BlockSizes`.
+    the Hugging Face hub (see `PretrainedMamba`), whose sizes then replace all others; the rest: `MambaSizes`.
 
     `settled` holds the settings that came from `pretrained`: with them in their place, the same encoder is
     built where that model is out of reach.
@@ -44,7 +44,7 @@ class MambaEncoder(nn.Module):
         super().__init__()
         self.width = width
         self.settled: dict[str, Any] = {}
-        sizes = BlockSizes(
+        sizes = MambaSizes(
             d_state,
             d_conv,
             expand,
@@ -63,7 +63,7 @@ class MambaEncoder(nn.Module):
         inner = sizes.d_model or width
         self.project_in = nn.Identity() if inner == width else nn.Linear(width, inner)
         self.blocks = nn.ModuleList(
-            MambaBlock(inner, sizes, bidirectional, dropout, backend) for _ in range(layers)
+            sizes.make_block(inner, bidirectional, dropout, backend) for _ in range(layers)
         )
         self.norm = sizes.make_norm(inner)
         self.project_out = nn.Identity() if inner == width else nn.Linear(inner, width)

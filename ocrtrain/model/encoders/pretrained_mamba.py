@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
-from ocrtrain.model.encoders.mamba_block import BlockSizes
+from ocrtrain.model.encoders.mamba_sizes import MambaSizes
 from ocrtrain.model.stored_model import StoredModel
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,10 @@ class PretrainedMamba:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(self.called, f"its config.json lacks or mistakes {error}", WAY_ON) from None
 
-    def sizes_instead_of(self, given: BlockSizes) -> BlockSizes:
+    def sizes_instead_of(self, given: MambaSizes) -> MambaSizes:
         """Give this model's sizes; raises InputError for a `given` one that is neither its nor a default."""
-        default = BlockSizes()
-        for name in (field.name for field in fields(BlockSizes)):
+        default = MambaSizes()
+        for name in (field.name for field in fields(MambaSizes)):
             wanted, found = getattr(given, name), getattr(self.sizes, name)
             if wanted not in (getattr(default, name), found):
                 raise InputError(
@@ -144,13 +144,13 @@ def _first(config: dict[str, Any], *names: str) -> Any:
     raise KeyError(" or ".join(names))
 
 
-def _sizes(config: dict[str, Any]) -> BlockSizes:
+def _sizes(config: dict[str, Any]) -> MambaSizes:
     """Read the sizes under the names of `transformers`, else those of mamba-ssm with its defaults."""
     layer = config.get("ssm_cfg") or {}
     width = int(_first(config, "hidden_size", "d_model"))
     inner = config.get("intermediate_size", 2 * width)
     rank = config.get("time_step_rank", layer.get("dt_rank", "auto"))
-    return BlockSizes(
+    return MambaSizes(
         d_state=int(config.get("state_size", layer.get("d_state", 16))),
         d_conv=int(config.get("conv_kernel", layer.get("d_conv", 4))),
         expand=float(config.get("expand", layer.get("expand", inner / width))),
