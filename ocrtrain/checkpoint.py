@@ -116,9 +116,10 @@ def describe_checkpoint(content: dict[str, Any], path: str | Path) -> Descriptio
 def restore_recognizer(content: dict[str, Any], description: Description, path: str | Path) -> LineRecognizer:
     """Build the described model with the checkpoint's weights; raises InputError if they do not fit."""
     settings = dict(description.model)
-    backbone = settings.get("backbone")
-    if isinstance(backbone, dict) and "weights" in backbone:
-        settings["backbone"] = {**backbone, "weights": None}  # the checkpoint has its own
+    for name, start in (("backbone", "weights"), ("encoder", "pretrained")):
+        part = settings.get(name)
+        if isinstance(part, dict) and start in part:
+            settings[name] = {**part, start: None}  # the checkpoint has its own weights
     try:
         model = build_recognizer(settings, len(description.charset))
     except InputError as error:

@@ -173,7 +173,7 @@ def test_help_of_a_command_shows_what_its_files_say(
         ("reader.hidden=3", "reader has reader.layers"),
         ("~plaec", "plaec: no such setting"),
         ("reader=mambo", "reader=mambo: no such preset\n  Did you mean reader=mamba?"),
-        ("experiment=zzz", "quick       Soon done"),
+        ("experiment=zzz", "  Soon done"),
         ("experiment=null", "experiment=null: is no preset's name"),
         ("quick", "quick: is no setting\n  Did you mean experiment=quick?"),
         ("place", "place: is no setting"),

@@ -41,6 +41,8 @@ def composed(*words: str) -> DictConfig:
         config.data.train = "lines"
     if "weights" in config.backbone:
         config.backbone.weights = None
+    if "pretrained" in config.encoder:
+        config.encoder.pretrained = None
     return config
 
 
@@ -104,7 +106,8 @@ def test_every_experiment_is_built_and_reads(experiment: str) -> None:
     pixels = torch.zeros(1, data.preprocess.channels, data.preprocess.height, 64, dtype=torch.uint8)
     with torch.inference_mode():
         log_probs, lengths = model(pixels, torch.tensor([64]))
-    assert log_probs.shape == (1, 16, 11) and lengths.tolist() == [16]
+    frames = 64 // config.backbone.get("columns_per_frame", 4)
+    assert log_probs.shape == (1, frames, 11) and lengths.tolist() == [frames]
 
 
 def test_the_original_recipe_is_what_its_paper_says() -> None:
@@ -122,6 +125,31 @@ def test_the_original_recipe_is_what_its_paper_says() -> None:
         assert parameter.requires_grad == (full or ".lora_" in name), name
     adapted = {name.split(".")[1] for name, _ in model.named_parameters() if ".lora_A." in name}
     assert adapted == {"layer1", "layer2", "layer3", "layer4"}
+
+
+def test_the_recipe_with_a_pretrained_encoder_is_what_its_paper_says() -> None:
+    config = composed("experiment=mamba_ocr_130m")
+    plainer = composed("experiment=mamba_ocr")
+    for key in config:
+        if key not in ("backbone", "encoder", "adapt", "run"):
+            assert config[key] == plainer[key], key
+    encoder = config.encoder
+    assert (encoder.width, encoder.d_model, encoder.layers, encoder.bidirectional) == (512, 768, 6, False)
+    assert (config.backbone.columns_per_frame, config.adapt.rank) == (8, 64)
+    written = compose(parse("fit", []), ["experiment=mamba_ocr_130m"])
+    assert written.encoder.pretrained == "state-spaces/mamba-130m-hf"
+    model = build(config)
+    # That model's 129,135,360 parameters are 24 blocks, 768 of a norm and 50,280 x 768 of embeddings. A layer
+    # norm, which the blocks have where nothing is downloaded, has a bias beyond that of theirs.
+    blocks = [p for n, p in model.encoder.blocks.named_parameters() if ".lora_" not in n]
+    of_a_block = (129_135_360 - 768 - 50_280 * 768) // 24
+    assert sum(p.numel() for p in blocks) == 6 * (of_a_block + 768) and not any(
+        p.requires_grad for p in blocks
+    )
+    adapted = {n.split(".")[2] for n, _ in model.encoder.blocks.named_parameters() if ".lora_A." in n}
+    assert adapted == {"in_proj", "x_proj", "dt_proj"}
+    trained = {n.split(".")[0] for n, p in model.encoder.named_parameters() if p.requires_grad}
+    assert trained == {"project_in", "blocks", "norm", "project_out"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -31,7 +31,7 @@ from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model import LineRecognizer
-from ocrtrain.model.build import build_recognizer
+from ocrtrain.model.build import build_recognizer, self_contained
 from ocrtrain.training import (
     AtomicCheckpointIO,
     Budget,
@@ -60,7 +60,10 @@ def run(config: DictConfig) -> float | None:
     data: LineData = instantiate(config.data, _convert_="all")
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
     data.open(columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)))
+    if (checkpoint := config.resume or config.init) is not None:
+        settings["encoder"] = settled_before(settings["encoder"], checkpoint)
     model = build_recognizer(settings, len(data.charset))
+    settings = self_contained(settings, model)
     for start in (config.init, config.resume):
         if start is not None:
             take_weights(model, data, start)
@@ -179,6 +182,20 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
         if value is not None and value <= 0:
             raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
     return Budget(steps, seconds)
+
+
+def settled_before(encoder: dict[str, Any], path: str) -> dict[str, Any]:
+    """Give the settings of a pretrained encoder with the sizes that the run of a checkpoint found.
+
+    The checkpoint has the weights: where they once came from need not be there any more.
+    """
+    if encoder.get("pretrained") is None:
+        return encoder
+    description = describe_checkpoint(read_checkpoint(path), path)
+    asked, settled = description.config["encoder"], description.model["encoder"]
+    if asked.get("pretrained") != encoder["pretrained"]:
+        return encoder
+    return {**encoder, **{key: value for key, value in settled.items() if asked.get(key) != value}}
 
 
 def take_weights(model: LineRecognizer, data: LineData, path: str) -> None:

@@ -33,6 +33,17 @@ def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognize
     return model.train()
 
 
+def self_contained(settings: Mapping[str, Any], model: LineRecognizer) -> dict[str, Any]:
+    """Give the `settings` of `model` in such a form that it can be built with nothing else at hand.
+
+    What a part took from files elsewhere, such as the sizes of a pretrained encoder, it has as `settled`.
+    """
+    settled = dict(settings)
+    for name in ("backbone", "encoder"):
+        settled[name] = {**settings[name], **getattr(getattr(model, name), "settled", {})}
+    return settled
+
+
 def construct(settings: Any, kind: type, name: str) -> Any:
     """Construct the class that `settings` names, a `kind` defined in this package's model code.
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -281,3 +282,28 @@ def test_a_file_where_the_folder_should_be(
     ended = fit("data.train=lines", "run=mine", *FOUR_STEPS, code=2)
     assert "runs/mine/config.yaml: cannot be written" in ended.stderr
     assert (tmp_path / "runs").read_text() == "not a folder"
+
+
+def test_a_pretrained_encoder_is_needed_once(
+    fit: Command, command: Command, draw_lines: Callable[..., Path], tmp_path: Path
+) -> None:
+    from transformers import MambaConfig, MambaModel
+
+    lines, small = draw_lines(tmp_path / "lines"), tmp_path / "small"
+    MambaModel(MambaConfig(hidden_size=24, num_hidden_layers=2, state_size=8, vocab_size=5)).save_pretrained(
+        small
+    )
+    words = [f"data.train={lines}", f"encoder.pretrained={small}", "run=mine"]
+    ended = fit(*words, "trainer.max_steps=2", "trainer.validate_every_steps=2")
+    assert "took 1 of 2 blocks, 24 wide with 8 states, and the final norm" in ended.stderr
+    assert "left embeddings.weight, 1 further block (10 tensors)" in ended.stderr
+    shutil.rmtree(small)
+    last = tmp_path / "runs/mine/checkpoints/last.ckpt"
+    assert torch.load(last, weights_only=True)["ocrtrain"]["config"]["encoder"]["pretrained"] == str(small)
+    ended = command("predict", f"input={lines}", f"checkpoint={last}")
+    assert ended.returncode == 0, ended.stderr
+    fit(*words, f"resume={last}", "encoder.dropout=0.2", *FOUR_STEPS)
+    content = torch.load(last, weights_only=True)
+    assert content["global_step"] == 4 and content["ocrtrain"]["model"]["encoder"]["dropout"] == 0.2
+    ended = fit(*words[:2], "run=other", *FOUR_STEPS, code=2)
+    assert f"encoder.pretrained={small}: is neither a folder nor a name" in ended.stderr

@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from ocrtrain.errors import InputError
-from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, Mamba2Encoder, MambaEncoder
+from ocrtrain.model.encoders import (
+    BiLSTMEncoder,
+    IdentityEncoder,
+    Mamba2Encoder,
+    MambaEncoder,
+    TransformerEncoder,
+)
+from ocrtrain.model.encoders.transformer import rotations
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "none": lambda: IdentityEncoder(8),
@@ -19,6 +26,7 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mamba, forward only": lambda: MambaEncoder(8, 1, bidirectional=False, d_state=4),
     "mamba2": lambda: Mamba2Encoder(8, 2, d_state=4, headdim=4, chunk_size=4),
     "mamba2, forward only": lambda: Mamba2Encoder(8, 1, bidirectional=False, d_state=4, headdim=4),
+    "transformer": lambda: TransformerEncoder(8, 2, heads=2),
 }
 READS_ON = {
     "none": "",
@@ -28,6 +36,7 @@ READS_ON = {
     "mamba, forward only": "past",
     "mamba2": "both",
     "mamba2, forward only": "past",
+    "transformer": "both",
 }
 
 
@@ -98,3 +107,93 @@ def test_mamba_hands_its_settings_to_every_layer() -> None:
 def test_an_lstm_of_two_directions_needs_an_even_width() -> None:
     with pytest.raises(InputError, match=r"encoder\.width=7"):
         BiLSTMEncoder(7)
+
+
+def test_what_padding_holds_changes_no_line(named: tuple[str, nn.Module]) -> None:
+    _, encoder = named
+    x, lengths = torch.randn(2, 6, 8), torch.tensor([6, 3])
+    y = encoder(x, lengths)
+    x[1, 3:] = 1e3
+    changed = encoder(x, lengths)
+    assert torch.equal(changed[0], y[0]) and torch.equal(changed[1, :3], y[1, :3])
+
+
+def test_attention_of_a_line_without_frames_is_a_number() -> None:
+    encoder = TransformerEncoder(8, 1, heads=2)
+    x = torch.randn(2, 5, 8, requires_grad=True)
+    y = encoder(x, torch.tensor([5, 0]))
+    y.square().sum().backward()
+    assert y.isfinite().all()
+    for gradient in (x.grad, *(p.grad for p in encoder.parameters())):
+        assert gradient is not None and gradient.isfinite().all()
+
+
+def test_attention_reads_5000_frames_and_no_padding() -> None:
+    torch.manual_seed(0)
+    encoder = TransformerEncoder(8, 1, heads=2).eval()
+    x = torch.randn(1, 5200, 8)
+    with torch.inference_mode():
+        y = encoder(x, torch.tensor([5000]))[:, :5000]
+        torch.testing.assert_close(y, encoder(x[:, :5000], torch.tensor([5000])), rtol=1e-5, atol=1e-6)
+
+
+def test_attention_in_half_precision_knows_distant_frames() -> None:
+    torch.manual_seed(0)
+    encoder = TransformerEncoder(16, 1, heads=2).eval()
+    x, lengths = torch.randn(1, 600, 16), torch.tensor([600])
+    exact = encoder(x, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = encoder(x, lengths)
+    assert float((y - exact).detach().norm() / exact.detach().norm()) <= 2e-2
+
+
+def test_attention_is_that_of_its_formula() -> None:
+    """One block in float64, written out with complex rotations and a loop over frames."""
+    torch.manual_seed(0)
+    encoder = TransformerEncoder(12, 1, heads=3, expand=2).double().eval()
+    block, x = encoder.blocks[0], torch.randn(5, 12, dtype=torch.float64)
+    y = block.attention_norm(x)
+    q, k, v = (p(y).view(5, 3, 4) for p in (block.query, block.key, block.value))
+    angles = torch.arange(5)[:, None] * torch.tensor([1.0, 10_000.0**-0.5])
+    turn = torch.polar(torch.ones_like(angles), angles)[:, None]
+    q, k = (torch.complex(part[..., :2], part[..., 2:]) * turn for part in (q, k))
+    seen = torch.empty(5, 3, 4, dtype=torch.float64)
+    for head in range(3):
+        for t in range(5):
+            scores = torch.stack([(q[t, head] * k[s, head].conj()).sum().real / 2 for s in range(5)])
+            seen[t, head] = scores.softmax(0) @ v[:, head]
+    z = x + block.out(seen.flatten(1))
+    z = z + block.down(torch.nn.functional.gelu(block.up(block.perceptron_norm(z))))
+    torch.testing.assert_close(encoder(x[None], torch.tensor([5]))[0], encoder.norm(z), rtol=1e-5, atol=1e-6)
+
+
+def test_attention_knows_distances_not_places() -> None:
+    torch.manual_seed(0)
+    block = TransformerEncoder(8, 1, heads=2).eval().blocks[0]
+    x, valid = torch.randn(1, 6, 8), torch.ones(1, 1, 1, 6, dtype=torch.bool)
+    cos, sin = rotations(306, 4, x.device)
+    near, far = (block(x, valid, (cos[start:][:6], sin[start:][:6])) for start in (0, 300))
+    torch.testing.assert_close(near, far, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(near.flip(1), block(x.flip(1), valid, (cos[:6], sin[:6])), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "choices"),
+    [
+        (3, 8, r"\[1, 2, 4\]"),
+        (0, 8, r"\[1, 2, 4\]"),
+        (4, 12, r"\[1, 2, 3, 6\]"),
+        (1, 7, r"even encoder\.width"),
+    ],
+)
+def test_heads_share_the_width(heads: int, width: int, choices: str) -> None:
+    with pytest.raises(InputError, match=rf"(?s)encoder\.heads={heads}: .*{choices}"):
+        TransformerEncoder(width, heads=heads)
+
+
+def test_encoders_to_compare_are_of_one_size() -> None:
+    mamba, transformer = (
+        sum(p.numel() for p in encoder().parameters()) for encoder in (MambaEncoder, TransformerEncoder)
+    )
+    assert mamba == 1_752_576
+    assert abs(transformer / mamba - 1) < 0.01

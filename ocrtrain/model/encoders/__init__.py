@@ -4,5 +4,6 @@ from ocrtrain.model.encoders.bilstm import BiLSTMEncoder
 from ocrtrain.model.encoders.identity import IdentityEncoder
 from ocrtrain.model.encoders.mamba import MambaEncoder
 from ocrtrain.model.encoders.mamba2 import Mamba2Encoder
+from ocrtrain.model.encoders.transformer import TransformerEncoder
 
-__all__ = ["BiLSTMEncoder", "IdentityEncoder", "Mamba2Encoder", "MambaEncoder"]
+__all__ = ["BiLSTMEncoder", "IdentityEncoder", "Mamba2Encoder", "MambaEncoder", "TransformerEncoder"]
