@@ -126,7 +126,13 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / (x.norm() + 1e-7)
+    # Each step is a polynomial of x x^T times x. Such polynomials commute, so all steps are taken on the
+    # small square matrix, and the long one is multiplied twice, not ten times.
+    gram, total = x @ x.T, None
     for _ in range(steps):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        polynomial = (gram @ gram).mul_(2.0315).sub_(gram, alpha=4.7750)
+        polynomial.diagonal().add_(3.4445)
+        total = polynomial if total is None else polynomial @ total
+        gram = polynomial @ gram @ polynomial
+    x = x if total is None else total @ x
     return x.T if matrix.shape[0] > matrix.shape[1] else x
