@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ocrtrain.errors import InputError
-from ocrtrain.model.mask import mask_columns
+from ocrtrain.model.mask import mask_columns, masked_relu
 
 
 class CompactResNet(nn.Module):
@@ -53,7 +52,7 @@ class CompactResNet(nn.Module):
         x = mask_columns(1.0 - pixels.float() / 255.0, widths)
         x = x.contiguous(memory_format=torch.channels_last)
         widths = halve(widths)
-        x = F.relu_(mask_columns(self.stem_norm(self.stem(x)), widths))
+        x = masked_relu(self.stem_norm(self.stem(x)), widths)
         for i, stage in enumerate(self.stages):
             widths = halve(widths) if i == 0 else widths
             x = stage(x, widths)
@@ -80,10 +79,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, widths: Tensor) -> Tensor:
         """Map x [N, C, H, W] to [N, C', H', W'] whose valid columns are widths [N]."""
-        y = F.relu_(mask_columns(self.norm1(self.conv1(x)), widths))
+        y = masked_relu(self.norm1(self.conv1(x)), widths)
         kept = x[:, :, :: self.stride[0], :: self.stride[1]]
         y = self.norm2(self.conv2(y)) + self.shortcut_norm(self.shortcut(kept))
-        return F.relu_(mask_columns(y, widths))
+        return masked_relu(y, widths)
 
 
 def halve(widths: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.backbones.compact import halve
-from ocrtrain.model.mask import mask_columns
+from ocrtrain.model.mask import mask_columns, masked_relu
 
 DEPTHS = (18, 34)
 
@@ -74,7 +74,7 @@ class ResNet(nn.Module):
         x = mask_columns((pixels.float() / 255.0 - self.mean) / self.std, widths)
         x = x.contiguous(memory_format=torch.channels_last)
         widths = halve(widths)
-        x = F.relu_(mask_columns(self.bn1(self.conv1(x)), widths))
+        x = masked_relu(self.bn1(self.conv1(x)), widths)
         widths = halve(widths)
         # What the window sees beyond a line's end is 0, never more than what it sees within.
         x = mask_columns(F.max_pool2d(x, 3, 2, 1), widths)
@@ -89,9 +89,9 @@ class ResNet(nn.Module):
 
 def _residual(block: Any, x: Tensor, widths: Tensor) -> Tensor:
     """torchvision's BasicBlock, masked so that padding stays zero."""
-    y = F.relu_(mask_columns(block.bn1(block.conv1(x)), widths))
+    y = masked_relu(block.bn1(block.conv1(x)), widths)
     y = block.bn2(block.conv2(y)) + (x if block.downsample is None else block.downsample(x))
-    return F.relu_(mask_columns(y, widths))
+    return masked_relu(y, widths)
 
 
 def _narrow(block: BasicBlock, stride: tuple[int, int]) -> BasicBlock:
