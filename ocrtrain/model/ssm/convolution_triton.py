@@ -31,7 +31,7 @@ def _read(x, stride, t, d, length, channels):
 
 
 @triton.jit
-def _convolve_forward(
+def convolve_forward(
     x,
     weight,
     bias,
@@ -69,7 +69,7 @@ def _convolve_forward(
 
 
 @triton.jit
-def _convolve_backward(
+def convolve_backward(
     x,
     weight,
     bias,
@@ -152,7 +152,7 @@ class ConvolveTriton(torch.autograd.Function):
         ctx.save_for_backward(x, weight, bias, lengths)
         ctx.reverse = reverse
         with on_device_of(x):
-            _convolve_forward[(N * triton.cdiv(T, FRAMES), triton.cdiv(channels, CHANNELS))](
+            convolve_forward[(N * triton.cdiv(T, FRAMES), triton.cdiv(channels, CHANNELS))](
                 x,
                 weight,
                 bias,
@@ -183,7 +183,7 @@ class ConvolveTriton(torch.autograd.Function):
         dweight = torch.empty(tiles, taps, channels, **single)
         dbias = None if bias is None else torch.empty(tiles, channels, **single)
         with on_device_of(x):
-            _convolve_backward[(tiles, triton.cdiv(channels, CHANNELS))](
+            convolve_backward[(tiles, triton.cdiv(channels, CHANNELS))](
                 x,
                 weight,
                 bias,

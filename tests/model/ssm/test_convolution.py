@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,11 +10,7 @@ from torch import Tensor
 from ocrtrain.errors import InputError
 from ocrtrain.model.ssm.convolution import causal_convolution
 
-interpreted = pytest.mark.skipif(
-    os.environ.get("TRITON_INTERPRET") != "1" or find_spec("triton") is None,
-    reason="needs Triton's interpreter (there is a GPU, or no triton)",
-)
-BACKENDS = ("eager", "numba", pytest.param("triton", marks=interpreted))
+BACKENDS = ("eager", "numba", pytest.param("triton", marks=pytest.mark.interpreted))
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
 both_backends = pytest.mark.parametrize("backend", BACKENDS)
 

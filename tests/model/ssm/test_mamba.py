@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -14,11 +12,7 @@ from torch import Tensor, nn
 from ocrtrain.errors import InputError
 from ocrtrain.model.ssm import Mamba
 
-interpreted = pytest.mark.skipif(
-    os.environ.get("TRITON_INTERPRET") != "1" or find_spec("triton") is None,
-    reason="needs Triton's interpreter (there is a GPU, or no triton)",
-)
-BACKENDS = ("eager", "numba", pytest.param("triton", marks=interpreted))
+BACKENDS = ("eager", "numba", pytest.param("triton", marks=pytest.mark.interpreted))
 
 
 def mixer(d_model: int, d_state: int, d_conv: int, expand: int, bias: bool, conv_bias: bool) -> nn.Module:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -14,14 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.ssm import selective_scan
-from ocrtrain.model.ssm.backend import choose_backend
+from ocrtrain.model.ssm.backend import mamba_ssm_missing, triton_missing
 
-interpreted = pytest.mark.skipif(
-    os.environ.get("TRITON_INTERPRET") != "1" or find_spec("triton") is None,
-    reason="needs Triton's interpreter (there is a GPU, or no triton)",
-)
-# The interpreter stands in for a GPU; where there is one, triton's own tests are in test_scan_triton.py.
-BACKENDS = ("eager", "numba", pytest.param("triton", marks=interpreted))
+BACKENDS = ("eager", "numba", pytest.param("triton", marks=pytest.mark.interpreted))
 
 
 @dataclass(frozen=True)
@@ -286,33 +279,24 @@ def test_no_tensor_holds_all_states_of_all_frames(backend: str) -> None:
     assert largest.elements == case.N * case.T * case.D  # an input's own size, S times less
 
 
-def test_auto_takes_what_can_run_where_the_data_is() -> None:
-    assert choose_backend("auto", "cpu") == choose_backend("torch", "cpu") == "numba"
-    assert choose_backend("auto", "mps") == choose_backend("torch", "cuda") == "eager"
-    given = arguments(CASES["all"])
-    chosen, named = (selective_scan(**given, delta_softplus=True, backend=b) for b in ("auto", "numba"))
-    assert torch.equal(chosen, named)
-
-
 def test_an_unknown_backend_is_named_with_the_choices() -> None:
     with pytest.raises(InputError, match=r"backend=cuda-graphs.*\n.*auto, torch, numba, eager, triton, mam"):
         selective_scan(**arguments(CASES["all"]), backend="cuda-graphs")
 
 
-def test_compiled_code_for_cpus_refuses_other_devices() -> None:
-    with pytest.raises(InputError, match=r"backend=numba: .*cuda"):
-        choose_backend("numba", "cuda")
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
-def test_a_gpu_gives_the_same(reverse: bool) -> None:
+@pytest.mark.parametrize("backend", ["auto", "eager", "triton", "mamba_ssm"])
+def test_a_gpu_gives_the_same(backend: str, reverse: bool) -> None:
+    missing = {"triton": triton_missing("cuda:0"), "mamba_ssm": mamba_ssm_missing("cuda")}.get(backend)
+    if missing:
+        pytest.skip(missing)
     case = CASES["lengths"]
     lengths = torch.tensor(case.lengths)
     options = {"delta_softplus": True, "reverse": reverse}
     single = {k: v.cuda().requires_grad_() for k, v in arguments(case).items()}
     double = {k: v.detach().cpu().double().requires_grad_() for k, v in single.items()}
-    y = selective_scan(**single, **options, lengths=lengths.cuda())
+    y = selective_scan(**single, **options, lengths=lengths.cuda(), backend=backend)
     expected = scan_by_definition(**double, **options, lengths=lengths)
     assert relative(y.cpu(), expected) <= 1e-5
     y.sum().backward()
