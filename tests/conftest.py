@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
+
+# Triton decides when it is imported whether it compiles or interprets; without a GPU, it can only interpret.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 REAL_LINES = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -89,7 +89,7 @@ def test_lora_trains_its_adapters_and_what_is_named() -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["eager", "numba"])
 @pytest.mark.parametrize(
     "targets", [[CONVOLUTIONS], PROJECTIONS, ["bridge", "head", "backbone.frame"]], ids=str
 )

@@ -10,7 +10,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ocrtrain.model.mask import frame_mask
-from ocrtrain.model.ssm.scan import choose_backend, follow_torch_threads
+from ocrtrain.model.ssm.backend import choose_backend
+from ocrtrain.model.ssm.scan import follow_torch_threads
 
 
 def causal_convolution(
@@ -29,8 +30,13 @@ def causal_convolution(
     """
     taps = weight.shape[-1]
     weight = weight[:, 0]
+    chosen = choose_backend(backend, x.device)
+    if chosen == "triton":
+        from ocrtrain.model.ssm.convolution_triton import ConvolveTriton
+
+        return ConvolveTriton.apply(x, weight, bias, lengths, reverse)
     bias = torch.zeros_like(weight[:, 0]) if bias is None else bias
-    if choose_backend(backend, x.device.type) == "numba":
+    if chosen == "numba":
         if lengths is None:
             lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64)
         inputs = (x.float().contiguous(), weight.float().t().contiguous(), bias.float().contiguous())

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ocrtrain.model.ssm.scan import follow_torch_threads, numba_missing
+from ocrtrain.model.ssm.backend import numba_missing
+from ocrtrain.model.ssm.scan import follow_torch_threads
 
 
 class GatedRMSNorm(nn.Module):

@@ -5,8 +5,6 @@ Source: Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State S
 
 from __future__ import annotations
 
-import functools
-import logging
 from typing import Any
 
 import torch
@@ -14,12 +12,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ocrtrain.errors import InputError
-from ocrtrain.model.ssm.scan_torch import ScanTorch
-
-log = logging.getLogger(__name__)
-
-BACKENDS = ("auto", "torch", "numba")
+from ocrtrain.model.ssm.backend import choose_backend
+from ocrtrain.model.ssm.scan_mamba_ssm import scan_mamba_ssm
+from ocrtrain.model.ssm.scan_torch import scan_torch
 
 
 def selective_scan(
@@ -43,81 +38,29 @@ def selective_scan(
 
     u, delta, z: [N, T, D]; A: [D, S]; B, C: [N, T, S]; D, delta_bias: [D]; lengths: int64 [N], by default
     all T. No product of delta and A may be positive: states decay. Returns y [N, T, D], zero beyond a line's
-    length. `backend`: "torch" runs anywhere, "numba" is its compiled form for CPUs, "auto" takes the fastest
-    that can run. Raises InputError for a backend that cannot.
+    length. `backend`: "torch" runs anywhere, compiled by Numba ("numba") or in plain steps ("eager");
+    "triton" and "mamba_ssm" run on GPUs; "auto" takes the fastest that can run. Raises InputError for a
+    backend that cannot.
     """
     dtype, device = u.dtype, u.device
+    chosen = choose_backend(backend, device)
     with torch.autocast(device_type=device.type, enabled=False):
+        if chosen in ("triton", "mamba_ssm"):
+            own_types = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, lengths, reverse)
+            return _scan_triton(*own_types) if chosen == "triton" else scan_mamba_ssm(*own_types)
         delta = delta.float() if delta_bias is None else delta.float() + delta_bias.float()
         delta = F.softplus(delta) if delta_softplus else delta
         skip = torch.zeros(u.shape[-1], device=device) if D is None else D.float()
         gate = None if z is None else z.float()
-        scan = _scan_numba if choose_backend(backend, device.type) == "numba" else _scan_torch
-        return scan(u.float(), delta, A.float(), B.float(), C.float(), skip, gate, lengths, reverse).to(dtype)
+        scan = _scan_numba if chosen == "numba" else scan_torch
+        y = scan(u.float(), delta, A.float(), B.float(), C.float(), skip, gate, lengths, reverse)
+        return y.to(dtype)
 
 
-def choose_backend(backend: str, device: str) -> str:
-    """Resolve "auto" for a device type, or check that the named backend can run there; raises InputError."""
-    if backend not in BACKENDS:
-        raise InputError(
-            f"backend={backend}", "no such scan backend", f"choose one of {', '.join(BACKENDS)}."
-        )
-    if backend == "auto":
-        chosen, reason = ("numba", "compiled for this CPU") if device == "cpu" else ("torch", f"on {device}")
-        if chosen == "numba" and (missing := numba_missing()):
-            chosen, reason = "torch", f"Numba cannot run: {missing}"
-        _log_choice(chosen, reason)
-        return chosen
-    if backend == "numba":
-        if device != "cpu":
-            raise InputError("backend=numba", f"runs on CPUs, the data is on {device}", "set backend=auto.")
-        if missing := numba_missing():
-            raise InputError("backend=numba", missing, "set backend=torch, or reinstall numba.")
-    return backend
+def _scan_triton(*arguments: Any) -> Tensor:
+    from ocrtrain.model.ssm.scan_triton import scan_triton
 
-
-@functools.cache
-def _log_choice(chosen: str, reason: str) -> None:
-    log.info("Mamba's scan runs on backend %s (%s)", chosen, reason)
-
-
-@functools.cache
-def numba_missing() -> str | None:
-    """Say why Numba's kernels cannot run here; None if they can."""
-    try:
-        import ocrtrain.model.ssm.scan_numba  # noqa: F401
-    except Exception as error:  # a broken install fails in many ways, and plain torch can stand in
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-def _scan_torch(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor,
-    z: Tensor | None,
-    lengths: Tensor | None,
-    reverse: bool,
-) -> Tensor:
-    order = valid = None
-    if lengths is not None:
-        frames = torch.arange(u.shape[1], device=u.device)
-        valid = (frames < lengths[:, None])[..., None]
-        delta = delta * valid  # a step of zero leaves the state as it is
-        if reverse:
-            order = torch.where(valid[..., 0], lengths[:, None] - 1 - frames, frames)[..., None]
-    elif reverse:
-        order = torch.arange(u.shape[1] - 1, -1, -1, device=u.device).expand(u.shape[:2])[..., None]
-    if order is not None:
-        u, delta, B, C = (x.gather(1, order.expand_as(x)) for x in (u, delta, B, C))
-    y = ScanTorch.apply(u, delta, A, B, C, D)
-    if order is not None:
-        y = y.gather(1, order.expand_as(y))
-    y = y if z is None else y * F.silu(z)
-    return y if valid is None else y * valid
+    return scan_triton(*arguments)
 
 
 def _scan_numba(

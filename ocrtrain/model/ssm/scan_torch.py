@@ -11,6 +11,49 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ocrtrain.model.mask import frame_mask
+
+
+def scan_torch(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor | None,
+    lengths: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    """Run `selective_scan` on float32 inputs, with `delta` as it enters the recurrence."""
+    valid, order = time_order(u, lengths, reverse)
+    if valid is not None:
+        delta = delta * valid  # a step of zero leaves the state as it is
+    if order is not None:
+        u, delta, B, C = (x.gather(1, order.expand_as(x)) for x in (u, delta, B, C))
+    y = ScanTorch.apply(u, delta, A, B, C, D)
+    if order is not None:
+        y = y.gather(1, order.expand_as(y))
+    y = y if z is None else y * F.silu(z)
+    return y if valid is None else y * valid
+
+
+def time_order(u: Tensor, lengths: Tensor | None, reverse: bool) -> tuple[Tensor | None, Tensor | None]:
+    """Mark the valid frames of u [N, T, D] and give the order that turns each line around in its own length.
+
+    Both are [N, T, 1]; None stands for all frames, and for the order in which they are. The order is its own
+    inverse.
+    """
+    N, T, _ = u.shape
+    valid = None if lengths is None else frame_mask(lengths, T)[..., None]
+    if not reverse:
+        return valid, None
+    frames = torch.arange(T, device=u.device)[None, :, None]
+    if lengths is None or valid is None:
+        return None, (T - 1 - frames).expand(N, T, 1)
+    return valid, torch.where(valid, lengths[:, None, None] - 1 - frames, frames)
 
 
 class ScanTorch(torch.autograd.Function):

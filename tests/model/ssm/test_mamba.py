@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ocrtrain.errors import InputError
 from ocrtrain.model.ssm import Mamba
 
-BACKENDS = ("torch", "numba")
+BACKENDS = ("eager", "numba", pytest.param("triton", marks=pytest.mark.interpreted))
 
 
 def mixer(d_model: int, d_state: int, d_conv: int, expand: int, bias: bool, conv_bias: bool) -> nn.Module:
@@ -59,6 +59,7 @@ SIZES = [
 def test_output_and_gradients_are_those_of_transformers(
     settings: dict[str, Any], backend: str, frames: int
 ) -> None:
+    frames = min(frames, 9) if backend == "triton" else frames  # interpreted, a frame takes milliseconds
     ours, theirs = layer(**settings, backend=backend), mixer(**settings)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     x = torch.randn(2, frames, settings["d_model"])
@@ -136,17 +137,18 @@ def test_a_line_alone_equals_itself_in_a_batch(backend: str, reverse: bool) -> N
         torch.testing.assert_close(y[n, :length], alone[0], rtol=1e-5, atol=1e-6)
 
 
-def test_backends_agree_under_autocast() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_agree_under_autocast(backend: str) -> None:
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 11])
     exact = layer(d_model=16)(x, lengths)
-    for backend in BACKENDS:
-        made = layer(d_model=16, backend=backend)
-        with torch.autocast("cpu", torch.bfloat16):
-            y = made(x, lengths)
-        assert y.dtype == torch.bfloat16
-        assert relative(y.float(), exact) <= 2e-2
-        y.float().sum().backward()
-        assert made.A_log.grad is not None and made.A_log.grad.dtype == torch.float32
+    made = layer(d_model=16, backend=backend)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = made(x, lengths)
+    assert y.dtype == torch.bfloat16
+    assert relative(y.float(), exact) <= 2e-2
+    y.float().sum().backward()
+    for name, parameter in made.named_parameters():
+        assert parameter.grad is not None and parameter.grad.dtype == torch.float32, name
 
 
 def test_an_unknown_backend_is_named() -> None:
