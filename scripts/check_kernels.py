@@ -40,6 +40,8 @@ SINGLE = {
     "dweight",
 }
 UNKNOWN = {"A_d", "A_s", "states_d", "frames", "tasks", "weight_d", "weight_tap"}  # divisible by nothing
+# What is 1 at a launch is a constant of the kernel; all of these are, for one channel and one state.
+ONES = dict.fromkeys(("channels", "u_t", "delta_t", "B_t", "C_t", "z_t", "dy_t", "x_t"), 1)
 OPTIONAL = {"D", "z", "delta_bias", "lengths", "dD", "dz", "dbias", "bias"}
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
@@ -79,37 +81,34 @@ def resources(cubin: bytes) -> tuple[int, int, int]:
 
 def cases(quick: bool) -> Any:
     """Yield kernel, type, a description and the constants and warps of a launch."""
-    kernels, conv = scan_triton_kernels, convolution_triton
+    conv = convolution_triton
     absent = dict.fromkeys(OPTIONAL)
-    for type_ in TYPES if not quick else ("bf16",):
-        for bare, states in itertools.product((False, True), (16,) if quick else (16, 5, 64)):
-            options = {
-                "STATES": states,
-                "SOFTPLUS": not bare,
-                "REVERSE": not bare,
-                "CHUNK": scan_triton.CHUNK,
-            }
-            options |= {**absent} if bare else {"delta_bias": None, "dbias": None} if states == 16 else {}
-            for kernel, backward in ((kernels.scan_forward, False), (kernels.scan_backward, True)):
+    types, sizes = (("bf16",), (16,)) if quick else (TYPES, (16, 5, 64))
+    for type_ in types:
+        for states, said in [*itertools.product(sizes, ("", "bare")), (1, "ones")]:
+            bare = said != ""
+            options = {"STATES": states, "SOFTPLUS": not bare, "REVERSE": not bare}
+            options |= {"BLOCK_S": triton.next_power_of_2(states), "CHUNK": scan_triton.CHUNK}
+            options |= (
+                absent if said == "bare" else {"delta_bias": None, "dbias": None} if states == 16 else {}
+            )
+            options |= ONES if said == "ones" else {}
+            for backward in (False, True):
+                kernel = scan_triton_kernels.scan_backward if backward else scan_triton_kernels.scan_forward
                 names = {k: v for k, v in options.items() if k in kernel.arg_names}
                 if bare and not backward:
                     names["states"] = None
-                widths = [scan_triton.Tiling(8, 2)]
-                if not quick:
-                    lines = (4096, 1) if states == 16 else (4096,)
-                    widths = [scan_triton.choose_tiling(n, 1024, states, backward) for n in lines]
-                for tiling in widths:
+                tilings = {scan_triton.choose_tiling(n, 1024, states, backward) for n in (1, 4096)}
+                for tiling in {scan_triton.Tiling(8, 2)} if quick else tilings:
                     names |= {"BLOCK_D": tiling.channels, "GROUP": tiling.frames}
-                    names["BLOCK_S"] = triton.next_power_of_2(states)
-                    said = f"S={states} tile={tiling.channels}x{tiling.frames}{' bare' if bare else ''}"
-                    yield kernel, type_, said, dict(names), tiling.warps
-        for bare in (False, True):
-            options = {"TAPS": 4, "REVERSE": not bare, **(absent if bare else {})}
-            options |= {"BLOCK_T": conv.FRAMES, "BLOCK_D": conv.CHANNELS}
+                    text = f"S={states} tile={tiling.channels}x{tiling.frames} {said}"
+                    yield kernel, type_, text, dict(names), tiling.warps
+        for said in ("", "bare", "ones"):
+            options = {"TAPS": 4, "REVERSE": not said, "BLOCK_T": conv.FRAMES, "BLOCK_D": conv.CHANNELS}
+            options |= absent if said == "bare" else ONES if said == "ones" else {}
             for kernel in (conv.convolve_forward, conv.convolve_backward):
                 names = {k: v for k, v in options.items() if k in kernel.arg_names}
-                said = f"tile={conv.FRAMES}x{conv.CHANNELS}{' bare' if bare else ''}"
-                yield kernel, type_, said, names, conv.WARPS
+                yield kernel, type_, f"tile={conv.FRAMES}x{conv.CHANNELS} {said}", names, conv.WARPS
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ def _read(x, stride, t, d, length, channels):
     return tl.load(x + t.to(tl.int64)[:, None] * stride + d[None, :], mask=mask, other=0.0).to(tl.float32)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def convolve_forward(
     x,
     weight,
@@ -68,7 +68,7 @@ def convolve_forward(
     tl.store(y, out.to(y.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def convolve_backward(
     x,
     weight,

@@ -57,7 +57,8 @@ def fill_zeros(out, length, frames, channels, d):
         out += channels
 
 
-@triton.jit(do_not_specialize=["A_d", "A_s", "states_d"])
+# A number that is 1 becomes a constant of the compiled kernel. A length must stay a number.
+@triton.jit(do_not_specialize=["A_d", "A_s", "states_d", "frames"])
 def scan_forward(
     u,
     delta,
@@ -159,7 +160,7 @@ def scan_forward(
     fill_zeros(y, length, frames, channels, d)
 
 
-@triton.jit(do_not_specialize=["A_d", "A_s", "states_d"])
+@triton.jit(do_not_specialize=["A_d", "A_s", "states_d", "tasks", "frames"])
 def scan_backward(
     u,
     delta,
