@@ -28,7 +28,7 @@ class Lora(Adaptation):
     def __init__(
         self,
         rank: int = 4,
-        alpha: int = 8,
+        alpha: int = 16,
         dropout: float = 0.0,
         targets: Sequence[str] = ("backbone.*.conv[12]", "bridge*", "encoder.*"),
         train: Sequence[str] = ("head.*",),
