@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from ocrtrain import __version__
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
-from ocrtrain.model.build import build_recognizer
+from ocrtrain.model.adapt import Adaptation
+from ocrtrain.model.build import build_recognizer, construct
 from ocrtrain.text import Charset
 
 KEY = "ocrtrain"
+SOURCES = (("backbone", "weights"), ("encoder", "pretrained"))  # settings that only a beginning needs
 PREFIX = "model."  # of the recognizer's weights in a training checkpoint's state dict
 
 
@@ -115,21 +118,65 @@ def describe_checkpoint(content: dict[str, Any], path: str | Path) -> Descriptio
 
 def restore_recognizer(content: dict[str, Any], description: Description, path: str | Path) -> LineRecognizer:
     """Build the described model with the checkpoint's weights; raises InputError if they do not fit."""
-    settings = dict(description.model)
-    for name, start in (("backbone", "weights"), ("encoder", "pretrained")):
-        part = settings.get(name)
-        if isinstance(part, dict) and start in part:
-            settings[name] = {**part, start: None}  # the checkpoint has its own weights
+    return build_described(description, model_weights(content), path)
+
+
+def build_described(description: Description, weights: dict[str, Tensor], path: str | Path) -> LineRecognizer:
+    """Build the described model with `weights`, found at `path`; raises InputError if they do not fit."""
     try:
-        model = build_recognizer(settings, len(description.charset))
+        model = build_recognizer(with_own_weights(description.model), len(description.charset))
     except InputError as error:
+        raise unbuildable(path, error) from error
+    load_weights(model, weights, path)
+    return model
+
+
+def with_own_weights(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a checkpoint's model settings without what the training began with: it has weights of its own."""
+    settings = dict(settings)
+    for name, source in SOURCES:
+        part = settings.get(name)
+        if isinstance(part, dict) and source in part:
+            settings[name] = {**part, source: None}
+    return settings
+
+
+def unbuildable(path: str | Path, error: InputError) -> InputError:
+    """Say of a checkpoint what is wrong with the settings in it."""
+    return InputError(
+        f"checkpoint={path}",
+        f"describes a model that cannot be built: {error.what} {error.why}",
+        "read it with the version that wrote it, or train anew.",
+    )
+
+
+def merge_adapters(
+    content: dict[str, Any], description: Description, path: str | Path
+) -> tuple[dict[str, Tensor], Description]:
+    """Fold a checkpoint's low-rank adapters into its weights: the same outputs from a plain model.
+
+    Returns that model's weights and description. Bottlenecks are not linear and stay, in both. Raises
+    InputError for adapters that are not what the description says.
+    """
+    weights, adapt = model_weights(content), description.model.get("adapt")
+    if not adapt:
+        return weights, description
+    try:
+        weights, remains = construct(adapt, Adaptation, "adapt").merge(weights)
+    except InputError as error:
+        raise unbuildable(path, error) from error
+    except (AttributeError, KeyError, RuntimeError) as error:
         raise InputError(
             f"checkpoint={path}",
-            f"describes a model that cannot be built: {error.what} {error.why}",
-            "read it with the version that wrote it, or train anew.",
-        ) from error
-    load_weights(model, model_weights(content), path)
-    return model
+            f"its adapters cannot be merged: a tensor lacks or has another shape ({error})",
+            "copy the file again, or take another one (last.ckpt lies beside best.ckpt).",
+        ) from None
+    return weights, replace(description, model={**description.model, "adapt": remains})
+
+
+def as_checkpoint(description: Description, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Give a checkpoint to read with or to start from; one to resume from has more."""
+    return {"state_dict": {PREFIX + n: w for n, w in weights.items()}, KEY: description.as_dict()}
 
 
 def model_weights(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -12,10 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ocrtrain.checkpoint import Description, describe_checkpoint, read_checkpoint, restore_recognizer
+from ocrtrain.adapter import apply_adapter
+from ocrtrain.checkpoint import (
+    Description,
+    as_checkpoint,
+    build_described,
+    describe_checkpoint,
+    merge_adapters,
+    read_checkpoint,
+)
 from ocrtrain.data.image import as_pixels
 from ocrtrain.decoding import GreedyDecoder, Transcript
 from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path
 from ocrtrain.model import LineRecognizer
 
 WINDOW = 32  # batches whose lines are sorted by width together before they are read
@@ -39,15 +48,35 @@ class Recognizer:
         self.decoder = GreedyDecoder(description.charset)
 
     @classmethod
-    def load(cls, checkpoint: str | Path, device: str | torch.device | None = None) -> Recognizer:
+    def load(
+        cls,
+        checkpoint: str | Path,
+        device: str | torch.device | None = None,
+        adapter: str | Path | None = None,
+    ) -> Recognizer:
         """Load the checkpoint at a path onto `device` (by default a GPU if there is one).
 
-        Raises InputError if the file is missing, truncated, foreign or made by other code.
+        adapter: a folder that `fit` wrote when it adapted this checkpoint. Low-rank adapters, from there and
+        from the checkpoint, become part of the weights: they cost nothing to read with. Raises InputError
+        if a file is missing, truncated, foreign or made by other code, or the adapter is for another
+        checkpoint.
         """
         content = read_checkpoint(checkpoint)
-        description = describe_checkpoint(content, checkpoint)
+        weights, description = merge_adapters(content, describe_checkpoint(content, checkpoint), checkpoint)
+        del content
+        if adapter is not None:
+            weights, description = apply_adapter(weights, description, adapter)
         chosen = choose_device(device)
-        return cls(restore_recognizer(content, description, checkpoint), description, chosen)
+        return cls(build_described(description, weights, checkpoint), description, chosen)
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint of the model as it is, adapters merged: to read with, or for `fit init=PATH`.
+
+        Raises InputError where the place cannot be written to.
+        """
+        weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
+        with atomic_path(path) as temporary:
+            torch.save(as_checkpoint(self.description, weights), temporary)
 
     def read(self, images: Sequence[Any], batch_size: int = 16) -> list[Transcript]:
         """Read images: paths, Pillow images, or arrays [H, W] or [H, W, 3] (uint8, or floats in 0..1).

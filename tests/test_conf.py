@@ -11,6 +11,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import parse
@@ -18,7 +19,8 @@ from ocrtrain.command_line.presets import BUILT_IN, choices, compose
 from ocrtrain.commands.fit import MODEL_KEYS, plain, take_budget
 from ocrtrain.data import LineData
 from ocrtrain.model import LineRecognizer
-from ocrtrain.model.build import build_recognizer
+from ocrtrain.model.adapt import Adaptation, is_added
+from ocrtrain.model.build import build_recognizer, construct
 from ocrtrain.training import Clock
 
 GROUPS = {
@@ -92,9 +94,47 @@ def test_every_key_is_an_argument(words: list[str]) -> None:
     assert config["trainer"].keys() - OWN_TRAINER_KEYS <= known.keys()
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("adapt=lora")])
+@pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_is_built(option: str) -> None:
     build(composed(option))
+
+
+@pytest.mark.parametrize("adapt", ["lora", "bottleneck"])
+@pytest.mark.parametrize("encoder", GROUPS["encoder"])
+def test_adapters_take_part_in_every_encoder(encoder: str, adapt: str) -> None:
+    """A layer that reads a weight instead of calling its module passes an adapter by, without a word."""
+    config = composed(f"encoder={encoder}", f"adapt={adapt}", "backbone.channels=[8,8]")
+    settings = {key: plain(config[key]) for key in MODEL_KEYS}
+    torch.manual_seed(0)
+    model = build_recognizer(settings, 11).eval()
+    adapters = {name: p for name, p in model.named_parameters() if is_added(name)}
+    with torch.no_grad():
+        for parameter in adapters.values():
+            parameter.normal_(std=0.1)
+    pixels = torch.randint(256, (1, 1, 40, 32), dtype=torch.uint8)
+    log_probs, _ = model(pixels, torch.tensor([32]))
+    log_probs[..., 1].sum().backward()
+    passed_by = [
+        name for name, parameter in adapters.items() if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert not passed_by
+    # Every linear has one, wherever an encoder has linears.
+    linears = {n for n, m in model.encoder.named_modules() if isinstance(m, nn.Linear) and ".lora_" not in n}
+    assert all(n.endswith(".base_layer") for n in linears), linears
+    # And what is read is what the merged weights say.
+    weights, remains = construct(settings["adapt"], Adaptation, "adapt").merge(model.state_dict())
+    merged = build_recognizer({**settings, "adapt": remains}, 11).eval()
+    merged.load_state_dict(weights)
+    torch.testing.assert_close(merged(pixels, torch.tensor([32]))[0], log_probs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("adapt", ["lora", "bottleneck"])
+def test_adapters_of_the_default_model_are_small(adapt: str) -> None:
+    model = build(composed("experiment=lines", f"adapt={adapt}"), classes=120)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trained / sum(p.numel() for p in model.parameters()) <= 0.05
+    for part in (model.backbone, model.encoder):
+        assert any(p.requires_grad for p in part.parameters())
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

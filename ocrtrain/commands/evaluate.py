@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def run(config: DictConfig) -> Evaluation:
     """Read the lines at `config.data.test`, print the figures and write `report.json`."""
-    recognizer = Recognizer.load(config.checkpoint, config.device)
+    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
     source = FolderSource(config.data.test, 1 if recognizer.description.preprocess.channels == 1 else 3)
     allowed = config.data.max_skipped
     if notice := enforce(source.skipped, allowed, f"data.test={config.data.test}"):
@@ -38,7 +38,7 @@ def run(config: DictConfig) -> Evaluation:
     if notice := enforce(damaged, left, f"data.test={config.data.test}"):
         log.warning("%s", notice)
     evaluation = evaluate_lines(sources, kept, transcripts)
-    folder = Path(config.checkpoint).parent if config.output is None else Path(config.output)
+    folder = Path(config.output or config.adapter or Path(config.checkpoint).parent)
     print(format_table(evaluation))
     path = write_report(evaluation, folder)
     log.info("report: %s", path)

@@ -19,19 +19,16 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain import cache
-from ocrtrain.checkpoint import (
-    Description,
-    describe_checkpoint,
-    load_weights,
-    model_weights,
-    read_checkpoint,
-)
+from ocrtrain.adapter import CONFIG, WEIGHTS, AdapterWriter
+from ocrtrain.checkpoint import Description
 from ocrtrain.commands.clean import RUN_MARK
+from ocrtrain.commands.origin import build_model, take_over
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model import LineRecognizer
-from ocrtrain.model.build import build_recognizer, self_contained
+from ocrtrain.model.adapt import is_added
+from ocrtrain.model.build import self_contained
 from ocrtrain.training import (
     AtomicCheckpointIO,
     Budget,
@@ -57,16 +54,18 @@ def run(config: DictConfig) -> float | None:
     folder = run_folder(config)
     seed_everything(config.seed, verbose=False)
 
+    origin = take_over(config)
     data: LineData = instantiate(config.data, _convert_="all")
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
-    data.open(columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)))
-    if (checkpoint := config.resume or config.init) is not None:
-        settings["encoder"] = settled_before(settings["encoder"], checkpoint)
-    model = build_recognizer(settings, len(data.charset))
+    data.open(
+        columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)),
+        charset=None if origin is None else origin.description.charset,
+    )
+    if origin is not None:
+        origin.check_charset(data.charset)
+    model = build_model(settings, len(data.charset), origin)
     settings = self_contained(settings, model)
-    for start in (config.init, config.resume):
-        if start is not None:
-            take_weights(model, data, start)
+    del origin
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
 
@@ -80,7 +79,11 @@ def run(config: DictConfig) -> float | None:
     task = Recognition(model, data.charset, instantiate(config.optimizer, _convert_="all"))
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
-    keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"))
+    adapter = None
+    # Adapters of a run that began with random weights, or others', are for a base that no checkpoint has.
+    if config.init is not None and any(is_added(name) for name in model.state_dict()):
+        adapter = AdapterWriter(folder / "adapter", model, description, str(config.init))
+    keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"), adapter)
     callbacks: list[Callback] = [
         clock,
         Guard(max(data.max_skipped, len(data.train_set) // 100)),
@@ -162,6 +165,8 @@ def prepare_folder(folder: Path, config: DictConfig) -> None:
     if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
         for old in (folder / "checkpoints").glob("*.ckpt"):
             old.unlink()
+        for name in (CONFIG, WEIGHTS):
+            (folder / "adapter" / name).unlink(missing_ok=True)
     cache.record("run", folder)
 
 
@@ -184,50 +189,18 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
     return Budget(steps, seconds)
 
 
-def settled_before(encoder: dict[str, Any], path: str) -> dict[str, Any]:
-    """Give the settings of a pretrained encoder with the sizes that the run of a checkpoint found.
-
-    The checkpoint has the weights: where they once came from need not be there any more.
-    """
-    if encoder.get("pretrained") is None:
-        return encoder
-    description = describe_checkpoint(read_checkpoint(path), path)
-    asked, settled = description.config["encoder"], description.model["encoder"]
-    if asked.get("pretrained") != encoder["pretrained"]:
-        return encoder
-    return {**encoder, **{key: value for key, value in settled.items() if asked.get(key) != value}}
-
-
-def take_weights(model: LineRecognizer, data: LineData, path: str) -> None:
-    """Load a checkpoint's weights into `model`; raises InputError if its charset or its sizes are others.
-
-    Lightning loads those of a resumed run again, with all else; here a misfit is named in our words.
-    """
-    content = read_checkpoint(path)
-    same_charset(describe_checkpoint(content, path), data, path)
-    load_weights(model, model_weights(content), path)
-
-
-def same_charset(description: Description, data: LineData, path: str) -> None:
-    """Raise InputError unless a checkpoint writes the characters that the data has."""
-    if description.charset == data.charset:
-        return
-    ours, theirs = set(data.charset.symbols), set(description.charset.symbols)
-    raise InputError(
-        f"checkpoint={path}",
-        f"its charset differs from the data's: it lacks {''.join(sorted(ours - theirs))!r}"
-        f" and has {''.join(sorted(theirs - ours))!r} beyond them",
-        "train on the same charset (data.charset), or train anew.",
-    )
-
-
 def report_model(model: LineRecognizer) -> None:
-    """Log trained and all parameters of each part."""
-    for name, part in model.named_children():
+    """Log trained and all parameters of each part and of the whole, and how many are adapters'."""
+    parts = [*model.named_children(), ("in all", model)]
+    for name, part in parts:
         every = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
+        added = sum(p.numel() for n, p in part.named_parameters(prefix=name) if is_added(n))
         if every:
-            log.info("%-9s %11s parameters, %11s trained", name, f"{every:,}", f"{trained:,}")
+            share = f" ({trained / every:.1%})" if part is model else ""
+            adapters = f", {added:,} of them in adapters" if added else ""
+            row = f"{name:<9} {every:>11,} parameters, {trained:>11,} trained{share}{adapters}"
+            log.info("%s", row)
 
 
 def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
@@ -236,10 +209,12 @@ def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
     if keeper.interrupted is not None:
         print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last)}", file=sys.stderr)
         return
+    adapter = keeper.adapter
     print(
         f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
         f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
         f"checkpoint  {shown}\n"
+        f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
         f"record      {folder}/metrics.csv, history.png, samples.png\n"
         f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
         file=sys.stderr,

@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     """
     paths = find_images(str(config.input))
     form = output_format(config.output, config.format)
-    recognizer = Recognizer.load(config.checkpoint, config.device)
+    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
     failed = 0
     with open_output(config.output) as file:
         write = csv.writer(file, "excel-tab", lineterminator="\n").writerow

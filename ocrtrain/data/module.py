@@ -79,12 +79,15 @@ class LineData(LightningDataModule):
         self.train_set: LineDataset
         self.val_set: LineDataset
 
-    def open(self, columns_per_frame: int) -> None:
+    def open(self, columns_per_frame: int, charset: Charset | None = None) -> None:
         """Open the sources, learn the charset, and check every text against what the model can write.
 
-        columns_per_frame: of the backbone, to know how many frames a line has. Logs one line per finding;
-        raises InputError for what must not be left out in silence.
+        columns_per_frame: of the backbone, to know how many frames a line has; charset: of a model that is
+        trained on, to be used unless another is given. Logs one line per finding; raises InputError for what
+        must not be left out in silence.
         """
+        if self.given_charset is None:
+            self.given_charset = charset
         train = self._source(self.train_source, "data.train")
         val = None if self.val_source is None else self._source(self.val_source, "data.val")
         if isinstance(train, FolderSource):
@@ -173,7 +176,8 @@ class LineData(LightningDataModule):
             raise InputError(
                 "data.charset",
                 f"lacks characters of {len(findings.unknown_lines)} training lines (named above)",
-                "add them to data.charset, or set data.drop_unknown=true to train without those lines.",
+                "add them to data.charset (a model that is trained on cannot learn new ones),"
+                " or set data.drop_unknown=true to train without those lines.",
             )
         if len(findings.too_long_lines) > self.max_skipped:
             raise InputError(

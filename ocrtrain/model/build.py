@@ -27,10 +27,16 @@ def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognize
     encoder = construct(settings.get("encoder"), nn.Module, "encoder")
     with named_mistakes("model"):
         model = LineRecognizer(backbone, encoder, classes, float(settings.get("dropout", 0.0)))
-    if settings.get("adapt"):
-        construct(settings["adapt"], Adaptation, "adapt")(model)
+    adapt_recognizer(model, settings.get("adapt"))
+    return model
+
+
+def adapt_recognizer(model: LineRecognizer, settings: Any) -> None:
+    """Add adapters to `model`, which has the base's weights by now, and freeze what is not to be trained."""
+    if settings:
+        construct(settings, Adaptation, "adapt")(model)
     # Batch norms frozen just now are still in training mode, and Lightning keeps modes as it finds them.
-    return model.train()
+    model.train()
 
 
 def self_contained(settings: Mapping[str, Any], model: LineRecognizer) -> dict[str, Any]:

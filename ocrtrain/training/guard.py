@@ -29,13 +29,15 @@ class Guard(Callback):
         if self._checked:
             return
         self._checked = True
-        dead = [n for n, p in pl_module.named_parameters() if p.requires_grad and p.grad is None]
+        parameters = pl_module.named_parameters()
+        dead = [n.removeprefix("model.") for n, p in parameters if p.requires_grad and p.grad is None]
         if dead:
             raise InputError(
                 "the model",
                 f"has trainable parameters that no gradient reaches: {', '.join(dead[:5])}"
                 + (f" and {len(dead) - 5} more" if len(dead) > 5 else ""),
-                "an adapter may sit on a layer whose weight is read past it: change adapt.targets.",
+                "An adapter may sit on a layer whose weight is read past it: take that out of adapt.targets. "
+                "Another parameter may have no part in reading: freeze it (adapt=freeze, adapt.train).",
             )
 
     def on_train_batch_end(

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import KEY, Description, read_checkpoint
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
@@ -32,14 +33,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Keeper(Callback):
     """Saves `best.ckpt` when validation CER has fallen, and `last.ckpt` every so often and at the end.
 
+    adapter: writes what is trained beside a base into a folder of its own, whenever `best.ckpt` is saved.
     A request to stop (SIGTERM, Ctrl-C) takes effect after the running step, so that `last.ckpt` is exact; a
     validation that is not due is left out then.
     """
 
     def __init__(
-        self, folder: Path, description: Description, clock: Clock, every_seconds: float = 300.0
+        self,
+        folder: Path,
+        description: Description,
+        clock: Clock,
+        every_seconds: float = 300.0,
+        adapter: AdapterWriter | None = None,
     ) -> None:
-        self.folder, self.description, self.clock = folder, description, clock
+        self.folder, self.description, self.clock, self.adapter = folder, description, clock, adapter
         self.every_seconds = every_seconds
         self.best_cer, self.best_step = float("inf"), 0
         self.interrupted: int | None = None
@@ -98,6 +105,8 @@ class Keeper(Callback):
         if cer < self.best_cer:
             self.best_cer, self.best_step = cer, trainer.global_step
             trainer.save_checkpoint(self.best)
+            if self.adapter is not None and trainer.is_global_zero:
+                self.adapter.save(pl_module.model.state_dict())
         if trainer.should_stop:  # a resumed run must not forget this validation
             trainer.save_checkpoint(self.last)
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ocrtrain.model.adapt import is_added
+
 NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a meaning
 
 
@@ -41,11 +43,14 @@ def muon(
 ) -> torch.optim.Optimizer:
     """Muon for the hidden matrices and kernels, AdamW for everything else (see `Muon`)."""
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    # First and last layers face pixels and characters, not features; depthwise kernels are not matrices.
+    # First and last layers face pixels and characters, not features; depthwise kernels are not matrices, but
+    # a low-rank adapter's are, however few columns they have.
     hidden = [
         p
         for n, p in trainable
-        if is_decayed(n, p) and p.flatten(1).shape[1] >= 16 and not n.startswith(("head.", "backbone.stem"))
+        if is_decayed(n, p)
+        and (p.flatten(1).shape[1] >= 16 or is_added(n))
+        and not n.startswith(("head.", "backbone.stem"))
     ]
     chosen = {id(p) for p in hidden}
     rest = [(n, p) for n, p in trainable if id(p) not in chosen]

@@ -138,7 +138,7 @@ def test_weights_to_start_from(fit: Command, trained: Path, tmp_path: Path) -> N
     assert f"checkpoint={best}: its charset differs from the data's: it lacks 'xyz'" in ended.stderr
     # And so is a larger model.
     ended = fit("data.train=lines", "encoder.width=40", f"init={best}", *FOUR_STEPS, code=2)
-    assert f"checkpoint={best}: its weights are of another model" in ended.stderr
+    assert f"encoder.width=40: does not fit init={best}: its weights are of another model" in ended.stderr
 
 
 def test_sigterm_leaves_a_checkpoint_to_go_on_from(

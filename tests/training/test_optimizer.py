@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ocrtrain.model import LineRecognizer
+from ocrtrain.model.adapt import Lora
 from ocrtrain.model.backbones import CompactResNet
 from ocrtrain.model.encoders import MambaEncoder
 from ocrtrain.training.optimizer import Muon, adamw, muon, orthogonalize
@@ -53,6 +54,15 @@ def test_muon_takes_the_hidden_matrices(model: LineRecognizer) -> None:
     # The first layer and the last, depthwise kernels, and what no gradient should turn.
     others = {"backbone.stem.weight", "head.weight", "encoder.blocks.0.forth.conv1d.weight"}
     assert not hidden & {*others, "encoder.blocks.0.forth.A_log", "encoder.norm.weight"}
+
+
+def test_muon_takes_both_matrices_of_an_adapter(model: LineRecognizer) -> None:
+    Lora(rank=2)(model)
+    optimizer = muon(model, lr=0.001, matrix_lr=0.02)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = {group["orthogonal"]: group for group in optimizer.param_groups}
+    assert {names[id(p)] for p in groups[True]["params"]} == {n for n in names.values() if ".lora_" in n}
+    assert {names[id(p)] for p in groups[False]["params"]} <= {"head.weight", "head.bias"}
 
 
 @pytest.mark.parametrize("make", [adamw, muon])

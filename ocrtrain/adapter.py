@@ -1,0 +1,196 @@
+"""Adapters in a folder of their own: a few MB beside a base that many of them share.
+
+The folder has PEFT's format, adapter_config.json and adapter_model.safetensors, so `peft.PeftModel` reads
+one of low-rank adapters as well. The second file's metadata name the base by a fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ocrtrain.checkpoint import Description
+from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.model.adapt import Adaptation, bottleneck_settings, fold, is_added
+from ocrtrain.model.build import construct
+from ocrtrain.text import Charset
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PEFT_PREFIX = "base_model.model."  # PEFT's, before every name in its files
+BASE = "ocrtrain_base"  # the metadata's key for the fingerprint
+LORA, BOTTLENECK = "LORA", "OCRTRAIN_BOTTLENECK"
+
+
+class AdapterWriter:
+    """Writes what was trained of an adapted model, without the weights that are its base's.
+
+    model: adapted, with the base's weights under its adapters; description: of the training; base: where
+    the base is, for the record.
+    """
+
+    def __init__(self, folder: Path, model: nn.Module, description: Description, base: str) -> None:
+        self.folder, self.base = folder, base
+        self.adaptation = construct(description.model["adapt"], Adaptation, "adapt")
+        names = whole_modules(model)
+        weights = model.state_dict()
+        # What has an adapter and is trained in full as well is written in full, the adapter folded into it.
+        self.whole = [name for name in names if not any(inside(name, other) for other in names - {name})]
+        self.lora = sorted(
+            module
+            for module in {name.partition(".lora_A.")[0] for name in weights if ".lora_A." in name}
+            if not any(inside(module, name) for name in names)
+        )
+        frozen = {n.replace(".base_layer.", "."): w for n, w in weights.items() if not self._is_ours(n)}
+        self.fingerprint = fingerprint(frozen, description.charset, description.preprocess.as_dict())
+
+    def _is_ours(self, name: str) -> bool:
+        return is_added(name) or any(inside(name, module) for module in self.whole)
+
+    def save(self, weights: Mapping[str, Tensor]) -> None:
+        """Write the adapter that `weights`, the adapted model's, hold; each file appears whole."""
+        from safetensors.torch import save_file
+
+        adaptation = self.adaptation
+        folded = {n: w for n, w in weights.items() if not any(inside(n, module) for module in self.lora)}
+        ours = {n: w for n, w in fold(folded, adaptation.alpha / adaptation.rank).items() if self._is_ours(n)}
+        low_rank = {n: w for n, w in weights.items() if ".lora_" in n and n not in folded}
+        ours |= {name.replace(".default.", "."): value for name, value in low_rank.items()}
+        tensors = {PEFT_PREFIX + n: w.detach().cpu().contiguous() for n, w in ours.items()}
+        bottlenecks = sorted({n.partition(".bottleneck.")[0] for n in ours if ".bottleneck." in n})
+        config: dict[str, Any] = {
+            "peft_type": BOTTLENECK if bottlenecks else LORA,
+            "base_model_name_or_path": self.base,
+            "task_type": None,
+            "inference_mode": True,
+            "r": adaptation.rank,
+            "lora_alpha": adaptation.alpha,
+            "lora_dropout": adaptation.dropout,
+            "target_modules": self.lora,
+            "modules_to_save": sorted(self.whole),
+        }
+        if bottlenecks:
+            config |= {"width": adaptation.width, "bottlenecks": bottlenecks}
+        write_text_atomically(self.folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        with atomic_path(self.folder / WEIGHTS) as temporary:
+            save_file(tensors, temporary, {"format": "pt", BASE: self.fingerprint})
+
+
+def whole_modules(model: nn.Module) -> set[str]:
+    """Names of the modules that own parameters trained in full."""
+    trained = {n for n, p in model.named_parameters() if p.requires_grad and not is_added(n)}
+    return {n.rpartition(".")[0].removesuffix(".base_layer") for n in trained}
+
+
+def inside(name: str, module: str) -> bool:
+    """Tell whether `name` is that of `module` or of something in it."""
+    return name == module or name.startswith(f"{module}.")
+
+
+def fingerprint(weights: Mapping[str, Tensor], charset: Charset, preprocess: dict[str, Any]) -> str:
+    """Tell bases apart by what an adapter relies on: frozen weights, symbols, how lines are prepared."""
+    hashed = hashlib.sha256()
+    # How far batches are padded changes no result.
+    prepared = {key: value for key, value in preprocess.items() if key != "multiple"}
+    hashed.update(json.dumps([charset.symbols, prepared], sort_keys=True).encode())
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        hashed.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
+        hashed.update(value.numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def apply_adapter(
+    weights: dict[str, Tensor], description: Description, folder: str | Path
+) -> tuple[dict[str, Tensor], Description]:
+    """Put the adapter in `folder` onto its base's weights.
+
+    weights, description: of the plain base, as `merge_adapters` gives them; so are those that are returned,
+    only that a model with bottlenecks has these. Raises InputError if the folder holds no adapter of ours, a
+    damaged one, or one for another base.
+    """
+    folder = Path(folder).expanduser()
+    config = read_config(folder)
+    found, base = read_tensors(folder)
+    added = {name for name in found if is_added(name)}
+    rest = {n: w for n, w in weights.items() if n not in found and not is_added(n)}
+    shapes = {name: value.shape for name, value in weights.items()}
+    strange = [n for n, value in found.items() if n not in added and shapes.get(n) != value.shape]
+    own = fingerprint(rest, description.charset, description.preprocess.as_dict())
+    if strange or base != own:
+        raise InputError(
+            f"adapter={folder}",
+            "was made for another base than this checkpoint",
+            f"give the checkpoint that its training started from: {config.get('base_model_name_or_path')}.",
+        )
+    try:
+        merged = fold({**rest, **found}, config["lora_alpha"] / config["r"])
+    except (KeyError, RuntimeError) as error:
+        raise damaged(folder, f"its tensors do not belong together: {error}") from None
+    if config["peft_type"] == LORA and any(".bottleneck." in name for name in added):
+        raise damaged(folder, f"{CONFIG} does not tell of its bottlenecks")
+    adapt = None
+    if config["peft_type"] == BOTTLENECK:
+        places = sorted({n.partition(".bottleneck.")[0] for n in added if ".bottleneck." in n})
+        adapt = bottleneck_settings(config["width"], places)
+    return merged, replace(description, model={**description.model, "adapt": adapt})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check the few settings that reading an adapter takes; no other is looked at."""
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(
+            f"adapter={folder}", what, "give the folder that fit wrote, such as runs/NAME/adapter."
+        )
+    lacking = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if lacking:
+        way_on = "give the folder that fit wrote, such as runs/NAME/adapter."
+        raise InputError(f"adapter={folder}", f"holds no adapter: {' and '.join(lacking)} lacks", way_on)
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(folder, f"{CONFIG} cannot be read ({str(error).partition(chr(10))[0]})") from None
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind not in (LORA, BOTTLENECK):
+        raise foreign(folder, f"is of the kind {kind!r}, not {LORA} or {BOTTLENECK}")
+    numbers = ("r", "lora_alpha", "width") if kind == BOTTLENECK else ("r", "lora_alpha")
+    for key in numbers:
+        whole = key != "lora_alpha"
+        value = config.get(key)
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
+            raise foreign(folder, f"has {key}={value!r}, which is no number above 0")
+    return config
+
+
+def read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
+    """Read an adapter's tensors, by names in a model, and the fingerprint of its base."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(folder, f"{WEIGHTS} cannot be read ({str(error).partition(chr(10))[0]})") from None
+    if BASE not in metadata:
+        raise foreign(folder, "does not say which base it is for")
+    return {name.removeprefix(PEFT_PREFIX): value for name, value in tensors.items()}, metadata[BASE]
+
+
+def damaged(folder: Path, why: str) -> InputError:
+    """Say that an adapter of ours is not whole."""
+    return InputError(f"adapter={folder}", f"is damaged: {why}", "copy the folder again, or train it anew.")
+
+
+def foreign(folder: Path, why: str) -> InputError:
+    """Say that an adapter is none of ours."""
+    return InputError(
+        f"adapter={folder}", f"was not written by ocrtrain: it {why}", "give one that fit wrote."
+    )
