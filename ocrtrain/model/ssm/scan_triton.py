@@ -37,7 +37,9 @@ def choose_tiling(lines: int, channels: int, states: int, backward: bool) -> Til
     if fixed := backward_tiling if backward else forward_tiling:
         return fixed
     width = max(1, min(32, 512 // triton.next_power_of_2(states)))
-    while width > 8 and not INTERPRETED and lines * triton.cdiv(channels, width) < 256:
+    if INTERPRETED:  # one program runs after another, and pays for frames beyond a line's end
+        return Tiling(width, 2)
+    while width > 8 and lines * triton.cdiv(channels, width) < 256:
         width //= 2
     return Tiling(width, 4 if backward else 8)
 

@@ -59,7 +59,10 @@ SIZES = [
 def test_output_and_gradients_are_those_of_transformers(
     settings: dict[str, Any], backend: str, frames: int
 ) -> None:
-    frames = min(frames, 9) if backend == "triton" else frames  # interpreted, a frame takes milliseconds
+    if backend == "triton":  # interpreted, a frame takes milliseconds
+        frames = min(frames, 5)
+        if settings["d_model"] > 24:
+            pytest.skip("wide layers take the interpreter long")
     ours, theirs = layer(**settings, backend=backend), mixer(**settings)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     x = torch.randn(2, frames, settings["d_model"])
@@ -130,7 +133,8 @@ def test_reverse_reads_each_line_from_its_own_last_frame(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_line_alone_equals_itself_in_a_batch(backend: str, reverse: bool) -> None:
     made = layer(d_model=12, reverse=reverse, backend=backend)
-    x, lengths = torch.randn(3, 40, 12), torch.tensor([17, 40, 1])
+    frames = 9 if backend == "triton" else 40
+    x, lengths = torch.randn(3, frames, 12), torch.tensor([frames // 2, frames, 1])
     y = made(x, lengths)
     for n, length in enumerate(lengths.tolist()):
         alone = made(x[n : n + 1, :length])

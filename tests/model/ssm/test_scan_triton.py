@@ -48,9 +48,10 @@ def check(found: list[Tensor], expected: list[Tensor]) -> None:
 
 
 @pytest.mark.interpreted
-@pytest.mark.parametrize(("channels", "frames"), [(2, 1), (4, 2), (16, 8)])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
+@pytest.mark.parametrize(("channels", "frames"), [(2, 1), (4, 4), (16, 8)])
 def test_any_tiling_gives_the_same(
-    channels: int, frames: int, module: Any, monkeypatch: pytest.MonkeyPatch
+    channels: int, frames: int, reverse: bool, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 2 lines of 5 channels in blocks of 2: more tasks than the 4 programs that run at once.
     given, lengths = arguments(2, 11, 5, 3), torch.tensor([11, 3])
@@ -58,7 +59,7 @@ def test_any_tiling_gives_the_same(
     tiling = module.Tiling(channels, frames)
     monkeypatch.setattr(module, "forward_tiling", tiling)
     monkeypatch.setattr(module, "backward_tiling", tiling)
-    options = {"lengths": lengths, "reverse": True}
+    options = {"lengths": lengths, "reverse": reverse}
     check(run(given, "triton", **options), run(given, "eager", **options))
 
 
