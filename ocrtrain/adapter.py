@@ -55,7 +55,7 @@ class AdapterWriter:
 
     def save(self, weights: Mapping[str, Tensor]) -> None:
         """Write the adapter that `weights`, the adapted model's, hold; each file appears whole."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         adaptation = self.adaptation
         folded = {n: w for n, w in weights.items() if not any(inside(n, module) for module in self.lora)}
@@ -79,7 +79,8 @@ class AdapterWriter:
             config |= {"width": adaptation.width, "bottlenecks": bottlenecks}
         write_text_atomically(self.folder / CONFIG, json.dumps(config, indent=2) + "\n")
         with atomic_path(self.folder / WEIGHTS) as temporary:
-            save_file(tensors, temporary, {"format": "pt", BASE: self.fingerprint})
+            # Not its `save_file`, which closes the file to all but its owner.
+            temporary.write_bytes(save(tensors, {"format": "pt", BASE: self.fingerprint}))
 
 
 def whole_modules(model: nn.Module) -> set[str]:
