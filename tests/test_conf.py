@@ -190,6 +190,9 @@ def test_the_recipe_with_a_pretrained_encoder_is_what_its_paper_says() -> None:
     assert adapted == {"in_proj", "x_proj", "dt_proj"}
     trained = {n.split(".")[0] for n, p in model.encoder.named_parameters() if p.requires_grad}
     assert trained == {"project_in", "blocks", "norm", "project_out"}
+    # A bottleneck of 64 after the first convolution of each of ResNet34's 16 blocks.
+    downs = [p for n, p in model.backbone.named_parameters() if n.endswith("conv1.bottleneck.down.weight")]
+    assert len(downs) == 16 and all(p.shape[0] == 64 and p.requires_grad for p in downs)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
