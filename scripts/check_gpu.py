@@ -1,28 +1,26 @@
 """Every check that needs a GPU, in one table: python scripts/check_gpu.py [--tune]
 
-Triton's scan and convolution against float64 references, training steps in mixed precision, memory, decoding,
-and the time of both directions beside mamba-ssm's kernel with the copies that it needs, where that is
-installed. With --tune, the scan's time under several tilings instead. Exits with 1 if a check fails, with 2
-where there is no CUDA device.
+Triton's scan and convolution and the chunked form of Mamba-2 against float64 references, training steps in
+mixed precision, memory, decoding, the time of both directions beside mamba-ssm's kernel with the copies that
+it needs, where that is installed, and the original recipe's lines per second. With --tune, the scan's time
+under several tilings instead. Exits with 1 if a check fails, with 2 where there is no CUDA device.
 """
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from gpu_speed import Row, check_recipe, check_speed, draw, tune
+from torch import Tensor
 
 from ocrtrain.decoding import GreedyDecoder
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.backbones import CompactResNet
 from ocrtrain.model.encoders import MambaEncoder
-from ocrtrain.model.ssm import Mamba, selective_scan
+from ocrtrain.model.ssm import selective_scan, state_space_duality
 from ocrtrain.model.ssm.backend import mamba_ssm_missing, triton_missing
 from ocrtrain.model.ssm.convolution import causal_convolution
 from ocrtrain.text import Charset
@@ -30,45 +28,8 @@ from ocrtrain.text import Charset
 TYPES = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 
 
-@dataclass
-class Row:
-    """One line of the table; a limit of None is not checked."""
-
-    check: str
-    dtype: str
-    shape: str
-    value: float
-    unit: str = "relative error"
-    limit: float | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.limit is None or self.value <= self.limit
-
-    def __str__(self) -> str:
-        limit, ok = ("-", "-") if self.limit is None else (f"{self.limit:g}", "yes" if self.ok else "NO")
-        value = f"{self.value:.3g} {self.unit}"
-        return f"{self.check:44} {self.dtype:8} {self.shape:22} {value:24} {limit:>8}  {ok}"
-
-
 def name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def draw(
-    N: int, T: int, D: int, S: int, dtype: torch.dtype, device: torch.device
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Draw a scan's tensors as a layer gives them, and lengths of 0 to T with T among them."""
-    generator = torch.Generator(device).manual_seed(0)
-
-    def normal(*size: int) -> Tensor:
-        return torch.randn(*size, generator=generator, device=device)
-
-    tensors = {k: normal(N, T, D).to(dtype) for k in ("u", "delta", "z")}
-    tensors |= {k: normal(N, T, S).to(dtype) for k in ("B", "C")}
-    tensors |= {"A": -normal(D, S).exp(), "D": normal(D), "delta_bias": normal(D)}
-    lengths = torch.linspace(T, 0, N, device=device).long()
-    return tensors, lengths
 
 
 def scan_by_definition(lengths: Tensor, reverse: bool, **given: Tensor) -> Tensor:
@@ -138,6 +99,44 @@ def check_convolution(device: torch.device) -> Iterator[Row]:
             yield Row(f"triton convolution, {way} in time", name(dtype), str(shape), error, limit=limit)
 
 
+def duality_by_definition(lengths: Tensor, reverse: bool, **given: Tensor) -> Tensor:
+    """Mamba-2's recurrence in float64, all lines and heads at once, with one group."""
+    x, dt, A, B, C, D = (given[k].double() for k in ("x", "dt", "A", "B", "C", "D"))
+    N, T, heads, channels = x.shape
+    h = torch.zeros(N, heads, B.shape[3], channels, dtype=torch.float64, device=x.device)
+    frames = [torch.zeros_like(x[:, 0])] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        inside = (t < lengths)[:, None, None]
+        inflow = (dt[:, t, :, None] * x[:, t])[:, :, None] * B[:, t, 0, None, :, None]
+        h = torch.where(inside[..., None], torch.exp(dt[:, t] * A)[..., None, None] * h + inflow, h)
+        y = torch.einsum("nhsp,ns->nhp", h, C[:, t, 0]) + D[:, None] * x[:, t]
+        frames[t] = torch.where(inside, y, 0)
+    return torch.stack(frames, 1)
+
+
+def check_duality(device: torch.device) -> Iterator[Row]:
+    N, T, heads, channels, S = shape = (5, 100, 4, 32, 16)
+    lengths = torch.linspace(T, 0, N, device=device).long()
+    for dtype, limit in TYPES.items():
+        for reverse in (False, True):
+            x, B, C = (
+                torch.randn(N, T, *size, device=device).to(dtype)
+                for size in ((heads, channels), (1, S), (1, S))
+            )
+            tensors = {"x": x, "dt": 0.2 * torch.rand(N, T, heads, device=device), "B": B, "C": C}
+            tensors |= {
+                "A": -torch.arange(1.0, heads + 1, device=device),
+                "D": torch.randn(heads, device=device),
+            }
+            error = worst(
+                lambda reverse=reverse, **x: state_space_duality(**x, lengths=lengths, reverse=reverse),
+                lambda reverse=reverse, **x: duality_by_definition(lengths, reverse, **x),
+                tensors,
+            )
+            way = "backward" if reverse else "forward"
+            yield Row(f"state-space duality, {way} in time", name(dtype), str(shape), error, limit=limit)
+
+
 def check_one_line(device: torch.device) -> Iterator[Row]:
     """A line alone must equal itself in a batch."""
     for dtype, limit in TYPES.items():
@@ -191,124 +190,17 @@ def check_decoding(device: torch.device) -> Iterator[Row]:
     yield Row("greedy decoding, confidences", "float32", "(16, 200)", apart, "apart", 1e-5)
 
 
-def measure(step: Callable[[], Any], repeats: int = 20) -> tuple[float, float]:
-    """Median milliseconds of a step, and the MiB that it took at most."""
-    for _ in range(3):
-        step()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before, times = torch.cuda.memory_allocated(), []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        step()
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return 1e3 * median(times), (torch.cuda.max_memory_allocated() - before) / 2**20
-
-
-def scan_step(shape: tuple[int, int, int, int], backend: str, both: bool = True) -> Callable[[], None]:
-    """Forward and backward of a scan in bf16 with lengths, in one direction of time or in both."""
-    tensors, lengths = draw(*shape, torch.bfloat16, torch.device("cuda"))
-    lengths = lengths.clamp(min=shape[1] // 2)
-    own = {k: v.requires_grad_() for k, v in tensors.items()}
-    dy = torch.randn_like(own["u"])
-
-    def step() -> None:
-        for reverse in (False, True)[: 1 + both]:
-            options: dict[str, Any] = {"lengths": lengths, "reverse": reverse, "backend": backend}
-            y = selective_scan(**own, delta_softplus=True, **options)
-            torch.autograd.grad(y, list(own.values()), dy)
-
-    return step
-
-
-class Flipped(nn.Module):
-    """mamba-ssm's own layer against time: each line is turned around in its own length, before and after."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        frames = torch.arange(x.shape[1], device=x.device)
-        inside = frames < lengths[:, None]
-        order = torch.where(inside, lengths[:, None] - 1 - frames, frames)[..., None].expand_as(x)
-        return self.layer(x.gather(1, order)).gather(1, order)
-
-
-def layer_step(shape: tuple[int, int, int], theirs: bool) -> Callable[[], None]:
-    """Forward and backward of a layer in bf16 with lengths, in both directions of time."""
-    N, T, width = shape
-    if theirs:
-        from mamba_ssm import Mamba as TheirMamba
-
-        forth, back = TheirMamba(width).cuda(), Flipped(TheirMamba(width)).cuda()
-    else:
-        forth = Mamba(width, backend="triton").cuda()
-        back = Mamba(width, reverse=True, backend="triton").cuda()
-    x = torch.randn(N, T, width, device="cuda", requires_grad=True)
-    lengths = torch.linspace(T // 2, T, N, device="cuda").long()
-
-    def step() -> None:
-        with torch.autocast("cuda", torch.bfloat16):
-            one = forth(x) if theirs else forth(x, lengths)
-            y = one + back(x, lengths)
-        y.float().sum().backward()
-
-    return step
-
-
-def check_speed() -> Iterator[Row]:
-    missing = mamba_ssm_missing("cuda")
-    if missing:
-        print(f"mamba-ssm is not there to compare with: {missing}", file=sys.stderr)
-    for T in (80, 320, 1000, 2000):
-        for what, shape in (("scan", (16, T, 1024, 16)), ("layer", (16, T, 512))):
-            own = scan_step(shape, "triton") if what == "scan" else layer_step(shape, False)
-            took, memory = measure(own)
-            yield Row(f"triton {what}, both ways", "bfloat16", str(shape), took, "ms")
-            yield Row(f"triton {what}, both ways, memory", "bfloat16", str(shape), memory, "MiB")
-            if not missing:
-                peer = scan_step(shape, "mamba_ssm") if what == "scan" else layer_step(shape, True)
-                their_took, their_memory = measure(peer)
-                label = f"triton {what} to mamba-ssm's"
-                yield Row(f"{label}, time", "bfloat16", str(shape), took / their_took, "x", 1.0)
-                yield Row(f"{label}, memory", "bfloat16", str(shape), memory / their_memory, "x", 1.0)
-    N, T, D = 16, 2000, 1024
-    _, memory = measure(scan_step((N, T, D, 16), "triton", both=False), repeats=3)
-    units = memory * 2**20 / (2 * N * T * D)
-    yield Row("scan's memory, to one input's", "bfloat16", str((N, T, D, 16)), units, "x", 8.0)
-
-
-def tune() -> Iterator[Row]:
-    from ocrtrain.model.ssm import scan_triton
-
-    for shape in ((16, 80, 1024, 16), (16, 2000, 1024, 16), (128, 80, 1024, 16)):
-        for channels in (8, 16, 32, 64):
-            for frames in (2, 4, 8):
-                scan_triton.forward_tiling = scan_triton.Tiling(channels, frames)
-                scan_triton.backward_tiling = scan_triton.Tiling(channels, frames)
-                with torch.no_grad():
-                    tensors, lengths = draw(*shape, torch.bfloat16, torch.device("cuda"))
-                    options: dict[str, Any] = {"lengths": lengths, "backend": "triton"}
-                    forward, _ = measure(
-                        lambda t=tensors, o=options: selective_scan(**t, delta_softplus=True, **o)
-                    )
-                both, _ = measure(scan_step(shape, "triton", both=False))
-                said = f"channels={channels} frames={frames}"
-                yield Row(f"forward, {said}", "bfloat16", str(shape), forward, "ms")
-                yield Row(f"forward and backward, {said}", "bfloat16", str(shape), both, "ms")
-
-
 def checks(device: torch.device) -> Iterator[Callable[[], Iterator[Row]]]:
     yield lambda: check_scan(device, "triton")
     if not mamba_ssm_missing("cuda"):
         yield lambda: check_scan(device, "mamba_ssm")
     yield lambda: check_convolution(device)
+    yield lambda: check_duality(device)
     yield lambda: check_one_line(device)
     yield lambda: check_training(device)
     yield lambda: check_decoding(device)
     yield check_speed
+    yield check_recipe
 
 
 def main() -> int:
