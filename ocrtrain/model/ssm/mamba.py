@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ocrtrain.model.ssm.backend import check_name
 from ocrtrain.model.ssm.convolution import causal_convolution
 from ocrtrain.model.ssm.scan import selective_scan
 
@@ -39,7 +40,7 @@ class Mamba(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self.d_state, self.reverse, self.backend = d_state, reverse, backend
+        self.d_state, self.reverse, self.backend = d_state, reverse, check_name(backend)
         self.d_inner = int(expand * d_model)
         self.dt_rank = math.ceil(d_model / 16) if dt_rank == "auto" else int(dt_rank)
         self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=bias)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ocrtrain.errors import InputError
+from ocrtrain.model.ssm.backend import check_name
 from ocrtrain.model.ssm.convolution import causal_convolution
 from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
 from ocrtrain.model.ssm.ssd import CHUNK, state_space_duality
@@ -48,7 +49,7 @@ class Mamba2(nn.Module):
         super().__init__()
         self.d_inner = int(expand * d_model)
         self.d_state, self.headdim, self.ngroups = d_state, headdim, ngroups
-        self.chunk_size, self.reverse, self.backend = chunk_size, reverse, backend
+        self.chunk_size, self.reverse, self.backend = chunk_size, reverse, check_name(backend)
         self.nheads = heads_of(self.d_inner, headdim, ngroups)
         self.conv_dim = self.d_inner + 2 * ngroups * d_state
         self.in_proj = nn.Linear(d_model, self.d_inner + self.conv_dim + self.nheads, bias=bias)

@@ -157,4 +157,4 @@ def test_backends_agree_under_autocast(backend: str) -> None:
 
 def test_an_unknown_backend_is_named() -> None:
     with pytest.raises(InputError, match="backend=fused"):
-        layer(d_model=4, backend="fused")(torch.randn(1, 2, 4))
+        layer(d_model=4, backend="fused")

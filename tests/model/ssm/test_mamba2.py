@@ -158,6 +158,7 @@ def test_autocast_keeps_the_recurrence_exact_enough() -> None:
         ({"d_model": 24, "headdim": 64}, r"encoder\.headdim=64.*\n.*such as 16"),
         ({"d_model": 12, "headdim": 8, "ngroups": 2}, r"encoder\.ngroups=2: does not divide the 3 heads"),
         ({"d_model": 12, "headdim": 8, "ngroups": 0}, r"encoder\.ngroups=0"),
+        ({**SMALL, "backend": "fused"}, r"backend=fused: no such scan backend"),
     ],
 )
 def test_sizes_that_do_not_divide_are_named(settings: dict[str, Any], message: str) -> None:
