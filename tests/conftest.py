@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -16,6 +17,10 @@ from PIL import Image, ImageDraw
 # Triton decides when it is imported whether it compiles or interprets; without a GPU, it can only interpret.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# A shell starts its background jobs with Ctrl-C ignored, and so would everything that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_LINES = Path(__file__).resolve().parents[2] / "shared" / "data"
 
