@@ -116,11 +116,6 @@ def describe_checkpoint(content: dict[str, Any], path: str | Path) -> Descriptio
         ) from None
 
 
-def restore_recognizer(content: dict[str, Any], description: Description, path: str | Path) -> LineRecognizer:
-    """Build the described model with the checkpoint's weights; raises InputError if they do not fit."""
-    return build_described(description, model_weights(content), path)
-
-
 def build_described(description: Description, weights: dict[str, Tensor], path: str | Path) -> LineRecognizer:
     """Build the described model with `weights`, found at `path`; raises InputError if they do not fit."""
     try:

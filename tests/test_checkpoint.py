@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ocrtrain.checkpoint import (
     Description,
+    build_described,
     describe_checkpoint,
     load_weights,
     model_weights,
     read_checkpoint,
-    restore_recognizer,
 )
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.errors import InputError
@@ -97,7 +97,7 @@ def save(tmp_path: Path) -> Callable[[Any], Path]:
 
 def restore(path: Path) -> LineRecognizer:
     content = read_checkpoint(path)
-    return restore_recognizer(content, describe_checkpoint(content, path), path)
+    return build_described(describe_checkpoint(content, path), model_weights(content), path)
 
 
 def read_noise(model: LineRecognizer, channels: int = 1) -> Tensor:
