@@ -64,7 +64,7 @@ def test_slips_are_told_but_kept() -> None:
         "leading or trailing space in 3 lines: 0.png, 1.png, 6.png",
         "two or more spaces in a row in 1 line: 2.png",
         "control or replacement character in 2 lines: 4.png, 5.png",
-        "text not in NFC (composed when read) in 1 line: 3.png",
+        "text not in NFC (brought to it when read) in 1 line: 3.png",
     ]
     assert findings.leave_out == []
 
@@ -76,6 +76,6 @@ def test_agrees_with_the_definitions(texts: list[str], frames: int) -> None:
     needed = [frames_needed([ord(c) for c in text]) for text in composed]
     assert findings.unknown_lines == [i for i, text in enumerate(composed) if CHARSET.unknown(text)]
     assert findings.too_long_lines == [i for i, need in enumerate(needed) if need > frames]
-    assert findings.not_nfc.count == sum(text != nfc for text, nfc in zip(texts, composed, strict=True))
+    assert findings.not_normal.count == sum(text != nfc for text, nfc in zip(texts, composed, strict=True))
     assert set(findings.unknown) == set("".join(composed)) - set(CHARSET.symbols)
     assert findings.leave_out == sorted(set(findings.unknown_lines) | set(findings.too_long_lines))
