@@ -201,7 +201,7 @@ class LineData(LightningDataModule):
         if len(source) <= CONFLICTS_UP_TO:
             doubles = conflicts(source.root, source.names, source.originals, source.widths(0).tolist())
             if doubles.count:
-                log.warning("the same image with another text, %d times: %s", doubles.count, doubles)
+                log.warning("the same image with another text: %s", doubles)
         if findings.unknown_lines and not self.drop_unknown:
             raise InputError(
                 "data.charset",
