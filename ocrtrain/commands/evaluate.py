@@ -25,7 +25,8 @@ def run(config: DictConfig) -> Evaluation:
     if notice := enforce(source.skipped, allowed, f"data.test={config.data.test}"):
         log.warning("%s", notice)
     paths = [os.path.join(source.root, name) for name in source.names]
-    truths, kept, sources, transcripts = source.texts(), [], [], []
+    spell = recognizer.description.charset.writing.normalize
+    truths, kept, sources, transcripts = [spell(text) for text in source.originals], [], [], []
     damaged: dict[str, list[str]] = {}
     for i, outcome in enumerate(recognizer.stream_outcomes(paths, config.batch_size)):
         if isinstance(outcome, InputError):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ocrtrain.decoding.reading import as_text
 from ocrtrain.decoding.transcript import Character, Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
@@ -76,7 +77,10 @@ class GreedyDecoder:
         )
         ends = np.cumsum(np.bincount(runs.rows, minlength=N)).tolist()
         return [
-            Transcript("".join(texts[start:end]), confidence, tuple(characters[start:end]))
+            as_text(
+                Transcript("".join(texts[start:end]), confidence, tuple(characters[start:end])),
+                self.charset.writing,
+            )
             for start, end, confidence in zip([0, *ends], ends, confidences, strict=False)
         ]
 

@@ -24,7 +24,7 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The text of one line, how sure the recognizer is of it, and its characters in reading order.
+    """The text of one line, how sure the recognizer is of it, and its characters in logical order.
 
     `text` is the characters' texts, joined. `confidence`: 0..1, the recognizer's probability that the line
     reads exactly so.
