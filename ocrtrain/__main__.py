@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "judge a checkpoint on lines with known texts: CER, WER, exact lines, the worst lines",
     "predict": "read images with a checkpoint",
     "generate": "render synthetic lines into a folder that fit reads",
+    "convert": "write stored lines in another format: pairs, JSON lines, LMDB, tar shards",
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 
