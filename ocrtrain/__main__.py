@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "read images with a checkpoint",
     "generate": "render synthetic lines into a folder that fit reads",
     "audit": "say what training would see in your lines: counts, characters, doubles, mistakes",
+    "convert": "write stored lines in another format: pairs, JSON lines, LMDB, tar shards",
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 

@@ -25,7 +25,8 @@ _RECENT = 3600.0  # seconds
 # What `files.atomic_path` leaves of the files that it writes for generate and in the cache, if it is killed.
 _UNFINISHED = r"\.({})\.\d+-[0-9a-f]{{8}}\.partial"
 _UNFINISHED_DATA = re.compile(_UNFINISHED.format(r"labels\.txt|generate\.json"))
-_CACHED = re.compile(r"fonts-\w+\.json|" + _UNFINISHED.format(r"fonts-\w+\.json"))
+_CACHE_FILES = r"fonts-\w+\.json|lines-\w+\.(?:table|images)"
+_CACHED = re.compile(_CACHE_FILES + "|" + _UNFINISHED.format(_CACHE_FILES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ class Batch:
 
     pixels: uint8 [N, C, H, W]; widths: int64 [N], the valid columns of each line;
     targets: int64 [N, L], class indices padded with 0; target_lengths: int64 [N];
-    texts, sources: N strings each; unreadable: why other lines of this batch are missing.
+    texts, sources: N strings each; unreadable: why other lines of this batch are missing; parts: of a
+    mixture, the name of each line's part in it, else empty strings.
     """
 
     pixels: Tensor
@@ -25,6 +26,7 @@ class Batch:
     texts: list[str]
     sources: list[str]
     unreadable: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -40,4 +42,5 @@ class Batch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         tensors = (self.pixels, self.widths, self.targets, self.target_lengths)
         pixels, widths, targets, target_lengths = map(change, tensors)
-        return Batch(pixels, widths, targets, target_lengths, self.texts, self.sources, self.unreadable)
+        strings = (self.texts, self.sources, self.unreadable, self.parts)
+        return Batch(pixels, widths, targets, target_lengths, *strings)

@@ -3,44 +3,168 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Batches whose lines are sorted together: enough for little padding, few enough to stay random.
-POOL = 32
+# An epoch's lines, sorted by width, are cut into this many groups, or fewer; mates are drawn within a group.
+GROUPS = 64
+# Batches of one group: two at least, or the same lines would meet for ever; few enough for little padding.
+POOL = 2, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How large a batch may become: `columns` in all, its lines padded to a multiple of `multiple`."""
+
+    columns: float
+    multiple: int = 1
+
+    def lines(self, widest: float) -> int:
+        """Count the lines of a batch whose widest has so many columns: one at least."""
+        return max(
+            1, int(self.columns / max(self.multiple, math.ceil(widest / self.multiple) * self.multiple))
+        )
+
+
+class Plan(Sequence[NDArray[np.int64]]):
+    """Batches of line numbers: a list of arrays that holds no arrays, since an epoch may have a million.
+
+    order: line numbers [lines]; starts: where batch b begins in it, [batches + 1] with the end; turn: the
+    batches' own order, [batches].
+    """
+
+    def __init__(
+        self, order: NDArray[np.int64], starts: NDArray[np.int64], turn: NDArray[np.int64] | None = None
+    ) -> None:
+        self.order, self.starts, self.turn = order, starts, turn
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.int64]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.int64]]: ...
+
+    def __getitem__(self, index: int | slice) -> NDArray[np.int64] | list[NDArray[np.int64]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        batch = index % len(self) if self.turn is None else int(self.turn[index])
+        return self.order[int(self.starts[batch]) : int(self.starts[batch + 1])]
 
 
 def plan_epoch(
-    widths: NDArray[np.float32], batch_size: int, seed: int, epoch: int, pool: int = POOL
-) -> list[NDArray[np.int64]]:
-    """Shuffle the lines, group those of similar width, and shuffle the groups.
+    widths: NDArray[np.float32],
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    budget: Budget | None = None,
+    batches: int | None = None,
+) -> Plan:
+    """Sort the lines by width, mix those of similar width, cut them into batches, and shuffle these.
 
-    widths: [lines], in any unit. Returns the line numbers of each batch; every line occurs once. The plan
-    depends on (seed, epoch) and the widths alone.
+    widths: [lines], in any unit. A batch has at most `batch_size` lines and, padded to its widest, at most
+    the columns of `budget`, in that unit (but always one line). The plan depends on (seed, epoch) and the
+    widths alone, and every line occurs once. The number of batches depends on the set of widths alone;
+    `batches` demands a number, for which `budget` may have to give way a little.
     """
     rng = np.random.default_rng((seed, epoch, 0x6275636B))
+    # Of equal widths, which there are many of, none is to have its neighbours for ever.
     order = rng.permutation(len(widths))
-    batches = []
-    for start in range(0, len(order), batch_size * pool):
-        chunk = order[start : start + batch_size * pool]
-        chunk = chunk[np.argsort(widths[chunk], kind="stable")]
-        batches += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    order = order[np.argsort(widths[order], kind="stable")[::-1]]
+    groups = _groups(widths[order], batch_size, budget)
+    if batches is not None and sum(-(-count // size) for count, size in groups) != batches:
+        groups = _groups_for(widths[order], batch_size, budget, batches)
+    starts, place = [0], 0
+    for count, size in groups:
+        rng.shuffle(order[place : place + count])
+        starts += [min(at + size, place + count) for at in range(place, place + count, size)]
+        place += count
+    turn = rng.permutation(len(starts) - 1)
+    return Plan(order, np.array(starts, np.int64), turn)
 
 
-def plan_by_width(widths: NDArray[np.float32], batch_size: int) -> list[NDArray[np.int64]]:
+def _groups(widths: NDArray[np.float32], batch_size: int, budget: Budget | None) -> list[tuple[int, int]]:
+    """Cut lines that are sorted, wide ones first, into groups: each the number of lines and the batch size.
+
+    A group's batches are as large as its first line, which is its widest, allows.
+    """
+    pool = max(POOL[0], min(POOL[1], -(-len(widths) // (batch_size * GROUPS))))
+    groups, place = [], 0
+    while place < len(widths):
+        size = batch_size
+        if budget is not None:
+            size = min(batch_size, budget.lines(float(widths[place])))
+        count = min(size * pool, len(widths) - place)
+        groups.append((count, size))
+        place += count
+    return groups
+
+
+def _groups_for(
+    widths: NDArray[np.float32], batch_size: int, budget: Budget | None, batches: int
+) -> list[tuple[int, int]]:
+    """Cut as `_groups` does, into exactly so many batches: with a limit just as high as that needs.
+
+    Where the next lower limit gives too many batches and this one too few, large batches are halved.
+    """
+
+    multiple = 1 if budget is None else budget.multiple
+
+    def cut(limit: float) -> list[tuple[int, int]]:
+        groups = _groups(widths, batch_size, Budget(limit, multiple))
+        return [(min(size, count - at), size) for count, size in groups for at in range(0, count, size)]
+
+    low = 0.0
+    most = (float(widths.max()) + multiple) * batch_size  # no batch can be larger
+    high = most if budget is None else budget.columns
+    while len(cut(high)) > batches:
+        if high > most:
+            raise ValueError(f"{len(widths)} lines cannot be put into {batches} batches of {batch_size}")
+        low, high = high, high * 1.1
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if len(cut(middle)) <= batches else (middle, high)
+    sizes = [count for count, _ in cut(high)]
+    while len(sizes) < batches:
+        largest = int(np.argmax(sizes))
+        half = sizes[largest] // 2
+        if not half:
+            raise ValueError(f"{len(widths)} lines cannot be put into {batches} batches")
+        sizes[largest : largest + 1] = [half, sizes[largest] - half]
+    return [(size, size) for size in sizes]
+
+
+def plan_by_width(
+    widths: NDArray[np.float32], batch_size: int, budget: Budget | None = None
+) -> list[NDArray[np.int64]]:
     """Group all lines by width, narrow ones first: for reading, where order does not matter."""
     order = np.argsort(widths, kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if budget is None:
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    descending, batches, place = order[::-1], [], 0
+    for count, size in _groups(widths[descending], batch_size, budget):
+        group = descending[place : place + count][::-1]
+        batches += [group[i : i + size] for i in range(0, count, size)][::-1]
+        place += count
+    return batches[::-1]
 
 
-def padding_share(widths: NDArray[np.float32], batches: list[NDArray[np.int64]]) -> float:
-    """Share of the columns in `batches` that are padding, before rounding up to a multiple."""
-    padded = sum(float(widths[batch].max()) * len(batch) for batch in batches)
-    return 1.0 - float(widths.sum()) / padded if padded else 0.0
+def padding_share(
+    widths: NDArray[np.float32],
+    batches: Sequence[NDArray[np.int64]],
+    padded: Callable[[float], float] = lambda widest: widest,
+) -> float:
+    """Share of the columns in `batches` that are padding; `padded` tells how wide a batch is made."""
+    columns = sum(padded(float(widths[batch].max())) * len(batch) for batch in batches)
+    return 1.0 - float(widths.sum(dtype=np.float64)) / columns if columns else 0.0
 
 
 class HasWidths(Protocol):
@@ -55,27 +179,43 @@ class EndlessBatches:
     """The batches of epoch 0, 1, 2, ... one after the other, from any batch on: a DataLoader's batch sampler.
 
     Yields lists of (epoch, line number). `rank` of `ranks` takes every ranks-th batch, and all take equally
-    many: an epoch's last round is filled up from its beginning.
+    many: an epoch's last round is filled up from its beginning. Every epoch has as many batches as the first,
+    so that batch k can be found without the epochs before it; `budget` as in `plan_epoch`.
     """
 
     def __init__(
-        self, source: HasWidths, batch_size: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1
+        self,
+        source: HasWidths,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        budget: Budget | None = None,
     ) -> None:
         self.source, self.batch_size, self.seed = source, batch_size, seed
-        self.start, self.rank, self.ranks = start, rank, ranks
+        self.start, self.rank, self.ranks, self.budget = start, rank, ranks, budget
+        self._batches = batches_in(source, batch_size, budget)
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches that each rank sees in an epoch."""
-        return math.ceil(math.ceil(len(self.source) / self.batch_size) / self.ranks)
+        return math.ceil(self._batches / self.ranks)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skip = divmod(self.start, self.batches_per_epoch)
         while True:
-            plan = plan_epoch(self.source.widths(epoch), self.batch_size, self.seed, epoch)
-            mine = [
-                plan[i % len(plan)] for i in range(self.rank, self.batches_per_epoch * self.ranks, self.ranks)
-            ]
-            for batch in mine[skip:]:
+            widths = self.source.widths(epoch)
+            plan = plan_epoch(widths, self.batch_size, self.seed, epoch, self.budget, self._batches)
+            for step in range(skip, self.batches_per_epoch):
+                batch = plan[(step * self.ranks + self.rank) % len(plan)]
                 yield [(epoch, int(i)) for i in batch]
             epoch, skip = epoch + 1, 0
+
+
+def batches_in(source: HasWidths, batch_size: int, budget: Budget | None = None) -> int:
+    """Count the batches of an epoch over all ranks: those that the lines of epoch 0 make."""
+    if budget is None:
+        return math.ceil(len(source) / batch_size)
+    widths = np.sort(source.widths(0))[::-1]
+    return sum(-(-count // size) for count, size in _groups(widths, batch_size, budget))

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
 from ocrtrain.data.ink import is_grey
+from ocrtrain.data.mixture import JoinedLines, MixedLines
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.sources import LineSource
 from ocrtrain.errors import InputError
@@ -21,12 +22,13 @@ from ocrtrain.text import Charset
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line ready for a batch: pixels uint8 [C, H, W], class indices, normalized text and source."""
+    """A line ready for a batch: pixels uint8 [C, H, W], class indices, normalized text, source and part."""
 
     pixels: NDArray[np.uint8]
     labels: list[int]
     text: str
     source: str
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,15 @@ class LineDataset(Dataset):
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
         self.indices = np.arange(len(source)) if indices is None else np.asarray(indices, np.int64)
+        self._all = indices is None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def widths(self, epoch: int) -> NDArray[np.float32]:
-        """Estimate the width of each line, in one unit for all: float32 [lines]."""
-        return self.source.widths(epoch)[self.indices]
+        """Estimate the columns of each line as the model sees it, its augmentation aside: float32 [lines]."""
+        aspects = self.source.widths(epoch)
+        return self.preprocess.all_columns(aspects if self._all else aspects[self.indices])
 
     def __getitem__(self, key: tuple[int, int]) -> Sample | Unreadable:
         epoch, position = key
@@ -76,7 +80,9 @@ class LineDataset(Dataset):
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
         text = self.charset.writing.normalize(line.text)
-        return Sample(self.preprocess(image), self.charset.encode_known(text), text, line.source)
+        part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
+        labels = self.charset.encode_known(text)
+        return Sample(self.preprocess(image), labels, text, line.source, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +107,6 @@ class Collate:
             target_lengths=torch.tensor([len(s.labels) for s in good], dtype=torch.int64),
             texts=[s.text for s in good],
             sources=[s.source for s in good],
+            parts=[s.part for s in good],
             unreadable=[s.reason for s in samples if isinstance(s, Unreadable)],
         )

@@ -27,9 +27,11 @@ class GeneratedLines:
         """Draw line `index` of `epoch`."""
         return self.generator.line(self.seed, 0 if self.fixed else epoch, index)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one source, for as long as the source lives
     def widths(self, epoch: int) -> NDArray[np.float32]:
-        """Measure each line's width in pixels, without drawing it: float32 [lines]."""
-        epoch = 0 if self.fixed else epoch
+        """Measure each line's width at height 1, without drawing it: float32 [lines]."""
+        return self._widths(0 if self.fixed else epoch)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one source, for as long as the source lives
+    def _widths(self, epoch: int) -> NDArray[np.float32]:
         columns = (self.generator.columns(self.seed, epoch, i) for i in range(self.lines))
-        return np.fromiter(columns, np.float32, self.lines)
+        return np.fromiter(columns, np.float32, self.lines) / np.float32(self.generator.look.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from typing import Any, Literal
@@ -21,37 +22,73 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
     *(".pgm", ".ppm", ".pbm", ".pnm"),
 )
+_SUFFIX_OF = {name: f".{name.lower()}" for name in FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif"}
 
 # A whole A4 page at 600 dpi has 35 million pixels, so no line comes near this; as RGB it takes 192 MiB,
 # which any machine can hold. It lies below Pillow's own limit and holds even where that was switched off.
 MAX_PIXELS = 2**26
+MAX_PAGE_PIXELS = 2**27  # A3 at 600 dpi has 70 million
+
+# No line of text is so much wider than high; scaled to a model's height it would fill the memory.
+MAX_ASPECT = 500
 
 _EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_PHOTOMETRIC = 256, 257, 258, 262
 
 
-def read_image(path: Path, channels: Channels) -> NDArray[np.uint8]:
+def read_image(path: Path, channels: Channels, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read the image at `path` upright, as uint8 [H, W] (1 channel, grey) or [H, W, 3] (RGB).
 
     16-bit values are scaled, transparency is laid on white, and of several pages the first is read.
-    Raises `InputError` for a file that is missing, empty, no image, damaged, or larger than `MAX_PIXELS`.
+    Raises `InputError` for a file that is missing, empty, no image, damaged, or larger than `max_pixels`.
     """
-    with _open(path) as image:
+    with _open(path, legible(path), max_pixels) as image:
         return _pixels(image, channels, legible(path))
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def decode_image(content: bytes, channels: Channels, name: str) -> NDArray[np.uint8]:
+    """Read an image file that is in memory, as `read_image` does; `name` is for messages."""
+    with _open(_stream(content, name), name) as image:
+        return _pixels(image, channels, name)
+
+
+def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Tell (width, height) of the upright image at `path` from its header alone; raises as `read_image`."""
-    with _open(path) as image:
-        tags: dict[int, Any] | None = getattr(image, "tag_v2", None)
-        if tags is not None:  # TIFF; whether image.size is upright already differs between Pillow's versions
-            width, height = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
-            turned = tags.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        else:
-            width, height = image.size
-            # Without one of these keys Pillow would decode a whole PNG to look for more.
-            turned = bool(image.info.keys() & _EXIF_KEYS) and _orientation(image) in (5, 6, 7, 8)
-        return (height, width) if turned else (width, height)
+    with _open(path, legible(path), max_pixels) as image:
+        return _upright_size(image)
+
+
+def decoded_size(content: bytes, name: str) -> tuple[int, int]:
+    """Tell (width, height) of an image file that is in memory, as `image_size` does."""
+    with _open(_stream(content, name), name) as image:
+        return _upright_size(image)
+
+
+def image_suffix(content: bytes, name: str) -> str:
+    """Name the usual suffix of an image file that is in memory, by its content: ".png"; raises as above."""
+    with _open(_stream(content, name), name) as image:
+        return _SUFFIX_OF[image.format or ""]
+
+
+def aspect(size: tuple[int, int], name: str) -> float:
+    """Divide (width, height); raises `InputError` if no line of text can be so wide."""
+    width, height = size
+    if width > MAX_ASPECT * height:
+        why = f"is more than {MAX_ASPECT} times as wide as high, as no line of text is"
+        raise InputError(name, why, "replace the image or take it out.")
+    return width / height
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    tags: dict[int, Any] | None = getattr(image, "tag_v2", None)
+    if tags is not None:  # TIFF; whether image.size is upright already differs between Pillow's versions
+        width, height = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
+        turned = tags.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    else:
+        width, height = image.size
+        # Without one of these keys Pillow would decode a whole PNG to look for more.
+        turned = bool(image.info.keys() & _EXIF_KEYS) and _orientation(image) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
 
 
 def as_pixels(image: Path | Image.Image | NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
@@ -80,47 +117,57 @@ def legible(path: Path) -> str:
     return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _open(path: Path) -> Image.Image:
-    name = legible(path)
+def _stream(content: bytes, name: str) -> io.BytesIO:
+    if not content:
+        raise _empty(name)
+    return io.BytesIO(content)
+
+
+def _open(file: Path | io.BytesIO, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything when a header is damaged
-        raise _refusal(path, name, error) from error
+        raise _refusal(None if isinstance(file, io.BytesIO) else file, name, error) from error
     try:
-        _check_size(image, name)
+        _check_size(image, name, max_pixels)
     except InputError:
         image.close()
         raise
     return image
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def _check_size(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise InputError(name, "has no pixels (zero width or height)", "replace the image or take it out.")
-    if width * height > MAX_PIXELS:
-        raise _too_large(name)
+    if width * height > max_pixels:
+        raise _too_large(name, max_pixels)
 
 
-def _too_large(name: str) -> InputError:
+def _too_large(name: str, max_pixels: int = MAX_PIXELS) -> InputError:
+    kind = "line of text" if max_pixels == MAX_PIXELS else "page"
     return InputError(
         name,
-        f"has more pixels than any line of text ({MAX_PIXELS:,} at most)",
+        f"has more pixels than any {kind} ({max_pixels:,} at most)",
         "cut single lines out of the page, or scale the image down.",
     )
 
 
-def _refusal(path: Path, name: str, error: Exception) -> InputError:
+def _empty(name: str) -> InputError:
+    return InputError(name, "is empty (0 bytes)", "replace the file or take it out.")
+
+
+def _refusal(path: Path | None, name: str, error: Exception) -> InputError:
     """Say why an image cannot be read, in words that are the same for all files with the same fault."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return _too_large(name)
     if isinstance(error, FileNotFoundError):
         return InputError(name, "does not exist", "check the path.")
     if isinstance(error, UnidentifiedImageError):
-        if os.path.isfile(path) and os.path.getsize(path) == 0:
-            return InputError(name, "is empty (0 bytes)", "replace the file or take it out.")
+        if path is not None and os.path.isfile(path) and os.path.getsize(path) == 0:
+            return _empty(name)
         kinds = ", ".join(FORMATS)
         why = f"is not an image of a known format ({kinds}), has a damaged header, or zero width or height"
         return InputError(name, why, "convert or replace the file, or take it out.")

@@ -5,26 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
-from ocrtrain.data.buckets import EndlessBatches, padding_share, plan_by_width, plan_epoch
+from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_share, plan_by_width, plan_epoch
 from ocrtrain.data.dataset import Collate, LineDataset
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats import Columns, open_lines
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.inspection import conflicts, inspect
+from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.data.screening import suspects, symbols_of
 from ocrtrain.data.skipped import enforce
 from ocrtrain.data.sources import LineSource
+from ocrtrain.data.stored import FileImages, StoredLines
 from ocrtrain.errors import InputError
+from ocrtrain.synthesis import LineGenerator
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle
 from ocrtrain.text.normalization import Normalization
@@ -39,22 +45,32 @@ _RUNS = {
     "rtl": "texts run from right to left: learned in display order, read in logical order",
     "auto": "lines run as most of their letters do: learned in display order, read in logical order",
 }
+DRAWN = 20_000  # lines of a generator in a mixture, unless it says how many
+_ENTRY = ("path", "image_column", "text_column", "val", "generator", "lines", "source", "weight")
 
 
 class LineData(LightningDataModule):
-    """Training and validation lines, from folders or from a generator.
+    """Training and validation lines, from what a disk holds or from a generator.
 
-    train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
-    of the training lines is kept aside. normalization, direction: how texts are written (see `Writing`).
-    charset: the symbols to learn, by default those of the training texts. max_skipped: samples that may be
+    train, val: a path in any format that `open_lines` knows, or a source of lines; without `val`, the share
+    `holdout` of the training lines is kept aside. mix: several sources in place of `train`, by name: a path,
+    or a mapping with `path` (`image_column`, `text_column`, `val`) or `generator` (`lines`), and `weight`.
+    lines_per_epoch: of a mixture, by default as many as all its sources have. image_column, text_column: of
+    tables that name them otherwise than usual. normalization, direction: how texts are written (see
+    `Writing`). charset: the symbols to learn, by default those of the training texts. batch_size: lines in a
+    batch, at most; batch_pixels: pixels in it, padding included, at most. max_skipped: samples that may be
     left out because they cannot be used; drop_unknown: leave out lines with characters outside a given
     charset instead of stopping. workers: loader processes, by default one per two cores.
     """
 
     def __init__(
         self,
-        train: Source,
+        train: Source | None = None,
         val: Source | None = None,
+        mix: Mapping[str, Any] | None = None,
+        lines_per_epoch: int | None = None,
+        image_column: str | None = None,
+        text_column: str | None = None,
         height: int = 40,
         channels: int = 1,
         width: int | None = None,
@@ -65,6 +81,7 @@ class LineData(LightningDataModule):
         charset: str | None = None,
         augment: Augment | None = None,
         batch_size: int = 16,
+        batch_pixels: int | None = None,
         holdout: float = 0.05,
         max_skipped: int = 0,
         drop_unknown: bool = False,
@@ -74,17 +91,24 @@ class LineData(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise InputError(f"data.batch_size={batch_size}", "must be at least 1", "16 is a good start.")
+        for name, value in (("batch_pixels", batch_pixels), ("lines_per_epoch", lines_per_epoch)):
+            if value is not None and value < 1:
+                raise InputError(f"data.{name}={value}", "must be at least 1", "leave it out for no limit.")
         if not 0 < holdout < 1:
             raise InputError(f"data.holdout={holdout}", "is a share of the lines", "give a number like 0.05.")
         if workers is not None and workers < 0:
             raise InputError(
                 f"data.workers={workers}", "is below 0", "0 reads in the training process itself."
             )
+        if mix is not None and train is not None:
+            raise InputError("data.mix", "stands beside data.train", "put all training lines into data.mix.")
         self.preprocess = Preprocess(height, channels, width, multiple, ink and channels == 1)
-        self.train_source, self.val_source = train, val
+        self.train_source, self.val_source, self.mix = train, val, mix
+        self.lines_per_epoch, self.columns = lines_per_epoch, Columns(image_column, text_column)
         self.writing = Writing(normalization, direction)
         self.given_charset = None if charset is None else Charset(charset, self.writing)
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout
+        self.budget = None if batch_pixels is None else Budget(batch_pixels / height, multiple)
         self.max_skipped, self.drop_unknown, self.seed = max_skipped, drop_unknown, seed
         cores = os.cpu_count() or 1
         self.workers = max(1, min(8, cores // 2)) if workers is None else workers
@@ -99,38 +123,43 @@ class LineData(LightningDataModule):
         trained on, to be used unless another is given, and with its writing. Logs one line per finding;
         raises InputError for what must not be left out in silence.
         """
-        train = self._source(self.train_source, "data.train")
-        val = None if self.val_source is None else self._source(self.val_source, "data.val")
-        if isinstance(train, FolderSource):
-            self._settle_writing(train.originals, charset)
-            self.charset = self.given_charset or Charset.from_texts(train.originals, self.writing)
-            usable = self._inspect(train, columns_per_frame)
-        else:
-            assert isinstance(train, GeneratedLines)
-            self._settle_writing(train.generator.charset.symbols, charset)
-            self.charset = self._charset_of(train)
-            usable = np.arange(len(train))
-        kept = None
-        if val is None:
-            val, usable, kept = train, *self._hold_out(usable)
-            log.info("no data.val: %d of the training lines are kept aside for validation", len(kept))
-        elif isinstance(val, FolderSource):
-            self._announce_unseen(val)
-        self.train_set = LineDataset(train, self.preprocess, self.charset, self.augment, self.seed, usable)
+        parts = self._training_parts()
+        aside = self._validation_parts()
+        self._settle_writing(parts, charset)
+        self.charset = self._choose_charset(parts)
+        for part in parts:
+            if isinstance(part.source, StoredLines):
+                part.indices = self._inspect(part, columns_per_frame)
+        if aside:
+            self._announce_unseen(aside)
+        for part in parts:
+            if part.name not in {other.name for other in aside} and self.val_source is None:
+                aside.append(self._hold_out(part))
+        self.train_set = self._training_set(parts)
+        several = len(aside) > 1
+        val, kept = (JoinedLines(aside), None) if several else (aside[0].source, aside[0].indices)
         self.val_set = LineDataset(val, self.preprocess, self.charset, indices=kept)
-        widths = self.train_set.widths(0)
+        columns = self.train_set.widths(0)
+        plan = plan_epoch(columns, self.batch_size, self.seed, 0, self.budget)
+        padded: Callable[[float], float] = lambda widest: self.preprocess.padded_width(int(widest))  # noqa: E731
         log.info(
             "%d training and %d validation lines, %d characters in the charset, %.1f%% padding",
             len(self.train_set),
             len(self.val_set),
             len(self.charset.symbols),
-            100 * padding_share(widths, plan_epoch(widths, self.batch_size, self.seed, 0)),
+            100 * padding_share(columns, plan, padded),
         )
 
     @property
     def batches_per_epoch(self) -> int:
         """Training batches in one epoch of a single process."""
-        return -(-len(self.train_set) // self.batch_size)
+        return batches_in(self.train_set, self.batch_size, self.budget)
+
+    @property
+    def val_parts(self) -> list[str]:
+        """Names of the sources of validation lines, if there are several."""
+        source = self.val_set.source
+        return [part.name for part in source.parts] if isinstance(source, JoinedLines) else []
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Load training batches without end, from the batch on that the trainer has not yet seen."""
@@ -144,13 +173,14 @@ class LineData(LightningDataModule):
             start=seen.processed,
             rank=trainer.global_rank,
             ranks=trainer.world_size,
+            budget=self.budget,
         )
         return self._loader(self.train_set, batches, self.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Load the validation lines once, narrow ones first."""
         assert self.trainer is not None
-        plan = plan_by_width(self.val_set.widths(0), self.batch_size)
+        plan = plan_by_width(self.val_set.widths(0), self.batch_size, self.budget)
         mine = plan[self.trainer.global_rank :: self.trainer.world_size]
         return self._loader(self.val_set, [[(0, int(i)) for i in batch] for batch in mine], self.workers)
 
@@ -168,19 +198,76 @@ class LineData(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def _source(self, source: Source, name: str) -> LineSource:
+    def _training_parts(self) -> list[Part]:
+        if self.mix is None:
+            if self.train_source is None:
+                why = "must be given"
+                raise InputError("data.train", why, "data.train=DIR, or several sources in data.mix.")
+            return [Part("", self._source(self.train_source, "data.train", self.columns))]
+        if not self.mix:
+            raise InputError("data.mix", "is empty", "name sources: 'data.mix={old: DIR, new: DIR}'.")
+        return [self._mixed_part(str(name), entry) for name, entry in self.mix.items()]
+
+    def _mixed_part(self, name: str, entry: Any) -> Part:
+        key = f"data.mix.{name}"
+        if not isinstance(entry, Mapping):
+            entry = {"path": entry}
+        if unknown := [str(field) for field in entry if field not in _ENTRY]:
+            raise InputError(f"{key}.{unknown[0]}", "no such setting", f"It has {', '.join(_ENTRY)}.")
+        given = [entry[field] for field in ("path", "generator", "source") if entry.get(field) is not None]
+        if len(given) != 1:
+            raise InputError(key, "needs a path or a generator, and one of the two", f"{key}.path=DIR")
+        weight = entry.get("weight", 1.0)
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
+            raise InputError(f"{key}.weight={weight}", "is no share", "give a number above 0.")
+        source = given[0]
+        if isinstance(source, LineGenerator):
+            source = GeneratedLines(source, int(entry.get("lines") or DRAWN), self.seed)
+        return Part(name, self._source(source, f"{key}.path", self._columns(entry)), float(weight))
+
+    def _columns(self, entry: Mapping[str, Any]) -> Columns:
+        image, text = entry.get("image_column"), entry.get("text_column")
+        return Columns(image or self.columns.image, text or self.columns.text)
+
+    def _validation_parts(self) -> list[Part]:
+        """Open the lines that are there for validation alone, or for that of one source of a mixture."""
+        if self.val_source is not None:
+            return [Part("", self._source(self.val_source, "data.val", self.columns))]
+        parts = []
+        for name, entry in (self.mix or {}).items():
+            if isinstance(entry, Mapping) and entry.get("val") is not None:
+                source = self._source(entry["val"], f"data.mix.{name}.val", self._columns(entry))
+                parts.append(Part(str(name), source))
+        return parts
+
+    def _training_set(self, parts: list[Part]) -> LineDataset:
+        if self.mix is None:
+            source, indices = parts[0].source, parts[0].indices
+            return LineDataset(source, self.preprocess, self.charset, self.augment, self.seed, indices)
+        mixed = MixedLines(parts, self.seed, self.lines_per_epoch)
+        shares = np.diff(mixed.starts)
+        for part, share in zip(parts, shares.tolist(), strict=True):
+            message = "data.mix.%s: %s lines, of each epoch %s (%.0f%%)"
+            log.info(message, part.name, f"{len(part):,}", f"{share:,}", 100 * share / max(1, len(mixed)))
+            if not share:
+                raise InputError(f"data.mix.{part.name}", "has no line in an epoch", "raise its weight.")
+        return LineDataset(mixed, self.preprocess, self.charset, self.augment, self.seed)
+
+    def _source(self, source: Source, name: str, columns: Columns) -> LineSource:
         if not isinstance(source, (str, os.PathLike)):
             return source
-        opened = FolderSource(source, 3 if self.preprocess.reads_colour else 1)
+        opened = open_lines(source, 3 if self.preprocess.reads_colour else 1, columns)
+        log.info("%s=%s is %s", name, source, opened.format)
         if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
             log.warning("%s", notice)
         return opened
 
-    def _settle_writing(self, texts: Sequence[str], trained: Charset | None) -> None:
+    def _settle_writing(self, parts: list[Part], trained: Charset | None) -> None:
         """Decide how lines run; a model that is trained on has learned one way already."""
         if trained is not None:
             self.writing = trained.writing
         else:
+            texts = [*chain.from_iterable(map(texts_of, parts))]
             self.writing = replace(self.writing, direction=settle(self.writing.direction, texts))
         if self.given_charset is None:
             self.given_charset = trained
@@ -192,14 +279,47 @@ class LineData(LightningDataModule):
     def _frames(self, columns_per_frame: int) -> Callable[[float], int]:
         return lambda aspect: -(-self.preprocess.columns(aspect) // columns_per_frame)
 
-    def _inspect(self, source: FolderSource, columns_per_frame: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        findings = inspect(
-            source.names, source.originals, source.widths(0), self.charset, self._frames(columns_per_frame)
+    def _choose_charset(self, parts: list[Part]) -> Charset:
+        drawn = [self._drawn_symbols(p.source) for p in parts if isinstance(p.source, GeneratedLines)]
+        if self.given_charset is not None:
+            known = set(self.given_charset.symbols)
+            if missing := [s for s in chain.from_iterable(drawn) if s not in known]:
+                raise InputError(
+                    "data.charset",
+                    f"lacks characters that are drawn: {''.join(missing)}",
+                    "add them, or take them out of synthesis.charset.",
+                )
+            return self.given_charset
+        stored = [part.source for part in parts if isinstance(part.source, StoredLines)]
+        if not stored and len(drawn) == 1:
+            return Charset(drawn[0], self.writing)
+        seen = (symbols_of(source.originals, self.writing) for source in stored)
+        return Charset(sorted(set(chain.from_iterable(drawn)).union(*seen)), self.writing)
+
+    def _drawn_symbols(self, source: GeneratedLines) -> tuple[str, ...]:
+        symbols = source.generator.charset.symbols
+        if self.writing.direction != "none" and runs_right_to_left("".join(symbols)):
+            # As they look in a right-to-left run.
+            symbols = tuple(dict.fromkeys([*symbols, *map(mirrored, symbols)]))
+        return symbols
+
+    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64]:
+        source = part.source
+        assert isinstance(source, StoredLines)
+        name = f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
+        widths, texts = source.widths(0), source.originals
+        closer = suspects(
+            texts,
+            widths,
+            self.charset,
+            lambda aspects: -(-self.preprocess.all_columns(aspects).astype(np.int64) // columns_per_frame),
         )
+        names, those = ([of[i] for i in closer.tolist()] for of in (source.names, texts))
+        findings = inspect(names, those, widths[closer], self.charset, self._frames(columns_per_frame))
         for line in findings.lines():
             log.warning("%s", line)
-        if len(source) <= CONFLICTS_UP_TO:
-            doubles = conflicts(source.root, source.names, source.originals, source.widths(0).tolist())
+        if len(source) <= CONFLICTS_UP_TO and isinstance(source.images, FileImages):
+            doubles = conflicts(source.images.root, source.names, texts, widths.tolist())
             if doubles.count:
                 log.warning("the same image with another text: %s", doubles)
         if findings.unknown_lines and not self.drop_unknown:
@@ -211,42 +331,37 @@ class LineData(LightningDataModule):
             )
         if len(findings.too_long_lines) > self.max_skipped:
             raise InputError(
-                f"data.train={self.train_source}",
+                name,
                 f"{len(findings.too_long_lines)} texts are too long for their images (named above)",
                 "correct them, raise data.height, or set "
                 f"data.max_skipped={len(findings.too_long_lines)} to train without them.",
             )
-        usable = np.delete(np.arange(len(source)), findings.leave_out)
+        usable = np.delete(np.arange(len(source)), closer[findings.leave_out])
         if not len(usable):
-            raise InputError(f"data.train={self.train_source}", "no line is left", "see the reasons above.")
+            raise InputError(name, "no line is left", "see the reasons above.")
         return usable
 
-    def _charset_of(self, source: GeneratedLines) -> Charset:
-        symbols = source.generator.charset.symbols
-        if self.writing.direction != "none" and runs_right_to_left("".join(symbols)):
-            # As they look in a right-to-left run.
-            symbols = tuple(dict.fromkeys([*symbols, *map(mirrored, symbols)]))
-        drawn = Charset(symbols, self.writing)
-        if self.given_charset is None:
-            return drawn
-        if missing := [symbol for symbol in drawn.symbols if symbol not in self.given_charset.symbols]:
-            raise InputError(
-                "data.charset",
-                f"lacks characters that are drawn: {''.join(missing)}",
-                "add them, or take them out of synthesis.charset.",
-            )
-        return self.given_charset
-
-    def _hold_out(self, usable: Any) -> tuple[Any, Any]:
+    def _hold_out(self, part: Part) -> Part:
+        """Take the share `holdout` out of a part of the training lines, for validation."""
+        if isinstance(part.source, GeneratedLines) and self.mix is not None:
+            drawn = part.source
+            count = max(1, round(self.holdout * drawn.lines))
+            return Part(part.name, GeneratedLines(drawn.generator, count, drawn.seed + 1_000_000, fixed=True))
+        usable = np.arange(len(part.source)) if part.indices is None else part.indices
+        name = f"data.mix.{part.name}" if self.mix is not None else "data.train"
         if len(usable) < 2:
-            raise InputError("data.train", "has one line only", "give more lines, or data.val=DIR as well.")
+            raise InputError(name, "has one line only", "give more lines, or data.val=DIR as well.")
         order = np.random.default_rng((self.seed, 0x686F6C64)).permutation(usable)
         count = min(max(1, round(self.holdout * len(usable))), len(usable) - 1)
-        return np.sort(order[count:]), np.sort(order[:count])
+        part.indices = np.sort(order[count:])
+        where = "no data.val" if self.mix is None else f"no {name}.val"
+        log.info("%s: %d of the training lines are kept aside for validation", where, count)
+        return Part(part.name, part.source, indices=np.sort(order[:count]))
 
-    def _announce_unseen(self, val: FolderSource) -> None:
-        unseen = sorted({c for text in set(val.originals) for c in self.charset.unknown(text)})
-        if unseen:
+    def _announce_unseen(self, parts: list[Part]) -> None:
+        stored = [part.source for part in parts if isinstance(part.source, StoredLines)]
+        there = set[str]().union(*(symbols_of(source.originals, self.writing) for source in stored))
+        if unseen := sorted(there - set(self.charset.symbols)):
             log.warning(
                 "validation has characters that training lacks, each will be an error: %s", " ".join(unseen)
             )
@@ -260,3 +375,9 @@ def ignore_signals(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def texts_of(part: Part) -> Sequence[str]:
+    """Give what tells how a part's lines run: its texts, or the symbols that it draws."""
+    source = part.source
+    return source.originals if isinstance(source, StoredLines) else source.generator.charset.symbols

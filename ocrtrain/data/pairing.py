@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ocrtrain.data.image import SUFFIXES, legible
+from ocrtrain.data.skipped import NOT_UTF8, SECOND_TEXT
 from ocrtrain.errors import InputError
 
 TEXT_SUFFIX = ".gt.txt"
@@ -19,9 +20,7 @@ VARIANTS = (".bin", ".nrm")
 NO_TEXT = "image without a text (no NAME.gt.txt beside it)"
 NO_LABEL = f"image without a text (no line in {LABELS})"
 NO_IMAGE = "text without an image"
-NOT_UTF8 = "text is not UTF-8"
 SECOND_IMAGE = "second image for one text (name the wanted ones in a list file)"
-SECOND_TEXT = "image listed again with another text"
 
 _LABEL = re.compile(
     rf"(.+?(?:{'|'.join(re.escape(s) for s in SUFFIXES)}))[ \t]+(.*)", re.IGNORECASE | re.DOTALL
@@ -39,6 +38,7 @@ class Pairs:
 
     root: str
     in_files: bool
+    format: str = "a folder of pairs"
     names: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     skipped: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -101,7 +101,7 @@ def pair_folder(folder: str) -> Pairs:
 def pair_list(file: str) -> Pairs:
     """Pair every image that `file` lists with the NAME.gt.txt beside it, in the file's order."""
     root = os.path.dirname(file)
-    pairs = Pairs(root, in_files=True)
+    pairs = Pairs(root, in_files=True, format="a list of images")
     names, undecodable = read_list(file)
     if undecodable:
         pairs.skipped["path is not UTF-8"] = undecodable
@@ -127,7 +127,7 @@ def pair_labels(file: str, whole_folder: bool = False) -> Pairs:
     skipped samples too.
     """
     root = os.path.dirname(file)
-    pairs = Pairs(root, in_files=False)
+    pairs = Pairs(root, in_files=False, format="a labels file")
     text_of: dict[str, str] = {}
     for number, line in _lines(file):
         where = f"{os.path.basename(file)} line {number}"

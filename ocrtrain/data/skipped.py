@@ -8,6 +8,19 @@ from ocrtrain.data.image import legible
 from ocrtrain.errors import InputError
 
 EXAMPLES = 3
+NOT_UTF8 = "text is not UTF-8"
+SECOND_TEXT = "image listed again with another text"
+
+
+def text_fault(text: str) -> str | None:
+    """Say why `text` cannot be that of one line; None if it can."""
+    if not text or text.isspace():
+        return "empty text"
+    if "\n" in text or "\r" in text:
+        return "text of several lines"
+    if "\0" in text:
+        return "text has NUL bytes (UTF-16?)"
+    return None
 
 
 def examples(names: Sequence[str]) -> str:
@@ -24,18 +37,20 @@ def by_reason(skipped: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"{len(names)} x {reason}: {examples(names)}" for reason, names in most_first]
 
 
-def enforce(skipped: Mapping[str, Sequence[str]], max_skipped: int, where: str) -> str | None:
+def enforce(
+    skipped: Mapping[str, Sequence[str]], max_skipped: int, where: str, setting: str = "data.max_skipped"
+) -> str | None:
     """Let at most `max_skipped` samples be left out: return a notice, a line per reason (None: none to tell).
 
-    `skipped` maps reasons to names, `where` says whose samples they are. Raises one `InputError` about all of
-    them when there are more.
+    `skipped` maps reasons to names, `where` says whose samples they are, `setting` what allows it. Raises one
+    `InputError` about all of them when there are more.
     """
     count = sum(len(names) for names in skipped.values())
     if count > max_skipped:
-        allowance = f"; data.max_skipped={max_skipped} allows fewer" if max_skipped else ""
+        allowance = f"; {setting}={max_skipped} allows fewer" if max_skipped else ""
         raise InputError(
             where,
             "\n    ".join([f"{count} samples cannot be used{allowance}", *by_reason(skipped)]),
-            f"mend them, or set data.max_skipped={count} to go on without them.",
+            f"mend them, or set {setting}={count} to go on without them.",
         )
     return "\n".join(f"{where}: left out {line}" for line in by_reason(skipped)) or None

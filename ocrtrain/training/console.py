@@ -93,6 +93,8 @@ class Console(Callback):
             f"  CER {counts.cer:.2%}  WER {counts.wer:.2%}  exact lines {counts.line_accuracy:.1%}"
             f"  loss {validation.loss:.3f}  ({counts.lines:,} lines)"
         ]
+        for name, part in validation.parts.items():
+            lines.append(f"    {name}: CER {part.cer:.2%}  exact lines {part.line_accuracy:.1%}")
         for reading in evenly(validation.samples, self.samples):
             read = reading.transcript.text
             lines += [

@@ -31,11 +31,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Validation:
-    """What a pass over the validation lines found; `samples` are a few of them, of all widths."""
+    """What a pass over the validation lines found; `samples` are a few of them, of all widths.
+
+    parts: the counts of each source, if there are several.
+    """
 
     counts: EditCounts
     loss: float
     samples: list[Reading] = field(default_factory=list)
+    parts: dict[str, EditCounts] = field(default_factory=dict)
 
 
 class Recognition(LightningModule):
@@ -87,7 +91,12 @@ class Recognition(LightningModule):
         loss, _ = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
         transcripts = self.decoder(log_probs, lengths)
         running = self._running
-        running.counts = running.counts + count_edits(batch.texts, [t.text for t in transcripts])
+        read = [transcript.text for transcript in transcripts]
+        running.counts = running.counts + count_edits(batch.texts, read)
+        for part in {*batch.parts} - {""}:
+            mine = [i for i, name in enumerate(batch.parts) if name == part]
+            counts = count_edits([batch.texts[i] for i in mine], [read[i] for i in mine])
+            running.parts[part] = running.parts.get(part, EditCounts()) + counts
         running.loss += float(loss) * len(batch)
         running.samples += [self._reading(batch, i, transcripts[i]) for i in self._spread(len(batch))]
 
@@ -104,15 +113,18 @@ class Recognition(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Sum the counts over all ranks and publish the rates."""
         running = self._running
-        totals = torch.tensor(
-            [*running.counts.to_list(), running.loss], dtype=torch.float64, device=self.device
-        )
+        names: list[str] = getattr(getattr(self.trainer, "datamodule", None), "val_parts", [])
+        each = [running.counts, *(running.parts.get(name, EditCounts()) for name in names)]
+        rows = [[*counts.to_list(), running.loss] for counts in each]
+        totals = torch.tensor(rows, dtype=torch.float64, device=self.device)
         if self.trainer.world_size > 1:
             totals = cast(Tensor, self.all_gather(totals)).sum(0)
-        *counts, loss = totals.tolist()
-        summed = EditCounts.from_list([round(c) for c in counts])
-        self.validation = Validation(summed, loss / max(1, summed.lines), running.samples)
+        loss = float(totals[0, -1])
+        summed, *parts = (EditCounts.from_list([round(c) for c in row[:-1]]) for row in totals.tolist())
+        by_name = dict(zip(names, parts, strict=True))
+        self.validation = Validation(summed, loss / max(1, summed.lines), running.samples, by_name)
         rates = {"val/cer": summed.cer, "val/wer": summed.wer, "val/line_accuracy": summed.line_accuracy}
+        rates |= {f"val/cer/{name}": counts.cer for name, counts in by_name.items()}
         self.log_dict({**rates, "val/loss": self.validation.loss}, sync_dist=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -34,11 +34,9 @@ class Lines:
 
 
 @settings(max_examples=50, deadline=None)
-@given(widths_of_lines, st.integers(1, 20), st.integers(0, 5), st.integers(0, 5), st.integers(1, 8))
-def test_every_line_occurs_once(
-    widths: NDArray[np.float32], batch_size: int, seed: int, epoch: int, pool: int
-) -> None:
-    plan = plan_epoch(widths, batch_size, seed, epoch, pool)
+@given(widths_of_lines, st.integers(1, 20), st.integers(0, 5), st.integers(0, 5))
+def test_every_line_occurs_once(widths: NDArray[np.float32], batch_size: int, seed: int, epoch: int) -> None:
+    plan = plan_epoch(widths, batch_size, seed, epoch)
     assert sorted(np.concatenate(plan).tolist()) == list(range(len(widths)))
     assert len(plan) == -(-len(widths) // batch_size)
     assert sorted(map(len, plan))[1:] == [batch_size] * (len(plan) - 1)

@@ -99,7 +99,7 @@ def test_indices_choose_lines_and_their_widths(draw_lines: Callable[..., Path], 
     chosen = LineDataset(source, Preprocess(), Charset(" abcä"), indices=[7, 2])
     assert len(chosen) == 2
     assert [Path(sample(chosen, 0, i).source).name for i in range(2)] == ["07.png", "02.png"]
-    assert chosen.widths(0).tolist() == source.widths(0)[[7, 2]].tolist()
+    assert chosen.widths(0).tolist() == [Preprocess().columns(a) for a in source.widths(0)[[7, 2]]]
 
 
 def test_judged_lines_keep_their_text_though_it_cannot_be_written(

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrtrain.data.folder import CHUNK, FolderSource
+from ocrtrain.data.folder import FolderSource
 from ocrtrain.data.pairing import NO_TEXT
 from ocrtrain.data.sources import LineSource
+from ocrtrain.data.stored import CHUNK
 from ocrtrain.errors import InputError
 from ocrtrain.text import normalize
 

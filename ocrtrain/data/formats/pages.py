@@ -1,0 +1,185 @@
+"""Lines of PAGE and ALTO XML: cut out of their pages once, and kept in the cache.
+
+A page is decoded whole to read one of its lines, which at every line of every epoch would take a hundred
+times as long as the line is worth.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ocrtrain.data.formats.dewarp import cut_line
+from ocrtrain.data.formats.page import Page, find_image, read_page, scale_of
+from ocrtrain.data.formats.slices import Slices
+from ocrtrain.data.image import MAX_PAGE_PIXELS, SUFFIXES, Channels, aspect, legible, read_image
+from ocrtrain.data.ink import is_grey
+from ocrtrain.data.skipped import text_fault
+from ocrtrain.data.stored import StoredLines
+from ocrtrain.data.strings import Strings
+from ocrtrain.data.table import LineTable, cache_name, load, stamp
+from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+_THREADS = 4  # each holds a page
+_SAY_EVERY = 20.0  # seconds
+
+
+class CutLines(Slices):
+    """Lines cut out of pages: they lie in the cache, but are named after their XML file and line."""
+
+    def where(self, index: int) -> str:
+        """Give the XML file's path and the line's name in it."""
+        return os.path.join(self.place, self.table.names[index])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return CutLines, (self.place, self.table, self.files)
+
+
+def open_pages(files: Sequence[str], root: str, channels: Channels = 1) -> StoredLines:
+    """Open the lines of the PAGE and ALTO files, in their order; names are relative to `root`.
+
+    Pages are cut when they are opened for the first time, and again when an XML file or an image beside it
+    changes. Raises `InputError` where no line can be used or the cache cannot be written.
+    """
+    key = {"pages": stamp(files), "images": stamp(_images_near(files))}
+    blob, kept = cache_name("images", key), cache_name("table", key)
+    try:
+        table = load(kept) if blob.exists() else _cut_all(files, root, blob, kept)
+    except InputError:
+        if not kept.exists():
+            raise
+        table = _cut_all(files, root, blob, kept)
+    kind = f"PAGE or ALTO XML, {len(files):,} {'page' if len(files) == 1 else 'pages'}"
+    return StoredLines(table, CutLines(root, table, [str(blob)]), kind, root, channels)
+
+
+def _images_near(files: Sequence[str]) -> list[str]:
+    folders = {os.path.dirname(file) for file in files}
+    folders |= {os.path.dirname(folder) for folder in folders}
+    found = []
+    for folder in sorted(folders):
+        try:
+            found += [entry.path for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
+        except OSError:  # the folder above need not be ours to read
+            continue
+    return sorted(path for path in found if os.path.isfile(path))
+
+
+def _cut_all(files: Sequence[str], root: str, blob: Path, kept: Path) -> LineTable:
+    log.info("cutting the lines of %d pages, which later starts need not do again", len(files))
+    names: list[str] = []
+    texts: list[str] = []
+    aspects: list[float] = []
+    rows: list[tuple[int, int]] = []
+    skipped: dict[str, list[str]] = {}
+    said = time.monotonic()
+    with (
+        atomic_path(blob) as temporary,
+        open(temporary, "wb") as out,
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):
+        for number, cuts in enumerate(_in_order(pool, files), start=1):
+            base = os.path.relpath(files[number - 1], root)
+            for name, text, png, ratio, fault in cuts:
+                where = f"{base}#{name}" if name else base
+                if fault is not None:
+                    skipped.setdefault(fault, []).append(where)
+                    continue
+                names.append(where)
+                texts.append(text)
+                aspects.append(ratio)
+                rows.append((out.tell(), len(png)))
+                out.write(png)
+            if time.monotonic() - said > _SAY_EVERY:
+                said = time.monotonic()
+                log.info("%d of %d pages, %s lines", number, len(files), f"{len(names):,}")
+    place = np.array(rows, np.int64).reshape(-1, 2)
+    places: dict[str, NDArray[Any]] = {
+        "file": np.zeros(len(rows), np.uint8),
+        "offset": place[:, 0].copy(),
+        "size": place[:, 1].copy(),
+    }
+    table = LineTable(Strings.of(names), Strings.of(texts), np.array(aspects, np.float32), places, skipped)
+    table.save(kept)
+    return table
+
+
+Cut = tuple[str, str, bytes, float, str | None]  # name, text, PNG, aspect ratio, or why it cannot be used
+
+
+def _in_order(pool: ThreadPoolExecutor, files: Sequence[str]) -> Iterator[list[Cut]]:
+    """Cut page after page, a few of them ahead."""
+    waiting: list[Any] = []
+    for file in files:
+        waiting.append(pool.submit(_cut_page, file))
+        if len(waiting) > 2 * _THREADS:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+def _cut_page(file: str) -> list[Cut]:
+    try:
+        page = read_page(file)
+        if page is None:
+            return [("", "", b"", 0.0, "XML that is neither PAGE nor ALTO")]
+        if not page.lines:
+            return [("", "", b"", 0.0, f"{page.kind} without lines")]
+        image = find_image(page)
+        scale = scale_of(page, image)
+        pixels = read_image(image, 3, MAX_PAGE_PIXELS)
+    except InputError as error:
+        # The reason must not name the file, by which all reasons would differ.
+        return [("", "", b"", 0.0, f"page cannot be used: {error.why}")]
+    picture = Image.fromarray(pixels[..., 0] if is_grey(pixels) else pixels)
+    return list(_cut_lines(page, picture, scale))
+
+
+def _cut_lines(page: Page, picture: Image.Image, scale: float) -> Iterator[Cut]:
+    seen: set[str] = set()
+    for number, line in enumerate(page.lines, start=1):
+        name = line.name if line.name not in seen else f"{line.name} ({number})"
+        seen.add(name)
+        fault = line.fault or text_fault(line.text)
+        if fault is None and line.outline is None:
+            fault = "line without an outline (Coords, Polygon or a box)"
+        if fault is None:
+            assert line.outline is not None
+            try:
+                baseline = None if line.baseline is None else line.baseline * scale
+                cut = cut_line(picture, line.outline * scale, baseline)
+                ratio = aspect(cut.size, "")
+            except InputError as error:
+                fault = error.why
+            else:
+                png = io.BytesIO()
+                cut.save(png, "PNG", compress_level=1)
+                yield name, line.text, png.getvalue(), ratio, None
+                continue
+        yield name, "", b"", 0.0, fault
+
+
+def xml_kind(file: str) -> str | None:
+    """Tell from a file's first bytes whether it is "page" or "alto" XML; None for others."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        why = f"cannot be opened ({error.strerror})"
+        raise InputError(legible(file), why, "check the path and its permissions.") from error
+    if b"PcGts" in head:
+        return "page"
+    return "alto" if b"<alto" in head or b":alto" in head else None

@@ -1,0 +1,129 @@
+"""What lies at a path, and the source of lines that reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats import hub, lmdb, manifest, pages, shards
+from ocrtrain.data.formats.columns import Columns
+from ocrtrain.data.image import SUFFIXES, Channels, legible
+from ocrtrain.data.pairing import LABELS, TEXT_SUFFIX, files_under
+from ocrtrain.data.stored import StoredLines
+from ocrtrain.errors import InputError
+
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
+PARQUET = ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One of the formats of a folder: its name, and what opens it."""
+
+    name: str
+    open: Callable[[], StoredLines]
+
+
+def open_lines(
+    path: str | os.PathLike[str], channels: Channels = 1, columns: Columns | None = None
+) -> StoredLines:
+    """Open the lines at `path`, in whatever format they are; docs/data.md lists what is recognised.
+
+    columns: which columns of a table are meant. Raises `InputError` if there is nothing there, nothing that
+    is known, or nothing that can be used, and for a folder that may be meant in two ways.
+    """
+    columns = columns or Columns()
+    given = os.fspath(path)
+    if given.startswith(hub.SCHEME):
+        return hub.open_hub(given, columns, channels)
+    place = os.path.abspath(os.path.expanduser(given))
+    if os.path.isdir(place):
+        return _open_folder(place, channels, columns)
+    name = place.lower()
+    if not os.path.exists(place):
+        if name.endswith(".tar") and any(mark in place for mark in "{*?["):
+            return shards.open_shards(place, columns, channels)
+        if name.endswith(PARQUET) and any(mark in place for mark in "*?["):
+            return hub.open_dataset(place, columns, channels)
+    elif name.endswith(".tar") or ".tar." in os.path.basename(name) or name.endswith(".tgz"):
+        return shards.open_shards(place, columns, channels)
+    elif name.endswith(PARQUET):
+        return hub.open_dataset(place, columns, channels)
+    elif name.endswith(".mdb"):
+        return lmdb.open_lmdb(place, channels)
+    elif name.endswith(".xml"):
+        return pages.open_pages([place], os.path.dirname(place), channels)
+    elif name.endswith(manifest.SUFFIXES) and _has_header(place, columns):
+        return manifest.open_manifest(place, columns, channels)
+    return FolderSource(place, channels)  # a list of images or a labels file, if it is there
+
+
+def _has_header(file: str, columns: Columns) -> bool:
+    """Tell a TSV with a header from one that begins with an image and its text, as labels.txt does."""
+    if not file.lower().endswith(".tsv"):
+        return True
+    with open(file, "rb") as stream:
+        first = stream.readline(2**16).decode("utf-8", "replace").lstrip("\ufeff")
+    begins = first.partition("\t")[0].strip().strip('"').lower()
+    return columns.image is not None or columns.text is not None or not begins.endswith(SUFFIXES)
+
+
+def _open_folder(folder: str, channels: Channels, columns: Columns) -> StoredLines:
+    """Open a folder as the one format that its files are of."""
+    try:
+        there = set(os.listdir(folder))
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+        raise InputError(legible(folder), why, "check the folder's permissions.") from error
+    if lmdb.DATA in there:
+        return lmdb.open_lmdb(folder, channels)
+    if "dataset_dict.json" in there or {"dataset_info.json", "state.json"} <= there:
+        return hub.open_dataset(folder, columns, channels)
+    if LABELS in there:
+        return FolderSource(folder, channels)
+    files = sorted(files_under(folder))
+    paired = any(name.lower().endswith(TEXT_SUFFIX) for name in files)
+    kinds: list[_Kind] = []
+    for name in METADATA:
+        if name in there:
+            file = os.path.join(folder, name)
+            kinds.append(_Kind(name, lambda f=file: manifest.open_manifest(f, columns, channels)))  # type: ignore[misc]
+    if tars := [name for name in files if name.lower().endswith(".tar")]:
+        kinds.append(_Kind(tars[0], lambda: _open_tars(folder, tars, columns, channels)))
+    if tables := [name for name in files if name.lower().endswith(PARQUET)]:
+        pattern = os.path.join(folder, "**" if any(os.sep in name for name in tables) else "", "*.parquet")
+        kinds.append(_Kind(tables[0], lambda: hub.open_dataset(pattern, columns, channels)))
+    if xml := _pages(folder, files):
+        kinds.append(_Kind(os.path.relpath(xml[0], folder), lambda: pages.open_pages(xml, folder, channels)))
+    if paired:
+        kinds.append(_Kind(f"texts named *{TEXT_SUFFIX}", lambda: FolderSource(folder, channels)))
+    if len(kinds) > 1:
+        names = [legible(kind.name) for kind in kinds]
+        raise InputError(
+            legible(folder),
+            f"may be meant in {len(kinds)} ways: it holds {' and '.join(names)}",
+            f"name the file that is meant ({os.path.join(legible(folder), names[0])}), or move the others.",
+        )
+    return kinds[0].open() if kinds else FolderSource(folder, channels)
+
+
+def _open_tars(folder: str, names: list[str], columns: Columns, channels: Channels) -> StoredLines:
+    return shards.open_shards(folder, columns, channels, [os.path.join(folder, name) for name in names])
+
+
+def _pages(folder: str, files: list[str]) -> list[str]:
+    """List the PAGE or ALTO files among `files`; raises `InputError` if there are both, of the same lines."""
+    kinds: dict[str, list[str]] = {"page": [], "alto": []}
+    for name in files:
+        if name.lower().endswith(".xml") and (kind := pages.xml_kind(os.path.join(folder, name))):
+            kinds[kind].append(os.path.join(folder, name))
+    if kinds["page"] and kinds["alto"]:
+        raise InputError(
+            legible(folder),
+            f"holds PAGE XML ({legible(kinds['page'][0])}) and ALTO XML ({legible(kinds['alto'][0])}),"
+            " perhaps of the same lines",
+            "name the folder of one of the two.",
+        )
+    return kinds["page"] + kinds["alto"]

@@ -1,0 +1,206 @@
+"""Tar shards as WebDataset writes them: KEY.png and KEY.txt beside each other, in one archive or many."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtrain.data.formats.columns import Columns
+from ocrtrain.data.formats.slices import Slices
+from ocrtrain.data.image import SUFFIXES, Channels, legible
+from ocrtrain.data.pairing import NO_IMAGE
+from ocrtrain.data.skipped import NOT_UTF8, text_fault
+from ocrtrain.data.stored import StoredLines, measured
+from ocrtrain.data.strings import Strings
+from ocrtrain.data.table import LineTable, remembered, stamp
+from ocrtrain.errors import InputError
+
+TEXTS = ("txt", "gt.txt", "text", "json")  # the first that a sample has is taken
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+_LARGEST_TEXT = 2**20
+_MOST_FILES = 100_000
+
+
+def expand(pattern: str) -> list[str]:
+    """List the files that a pattern means: braces ({000..009}, {a,b}) as in a shell, then * and ?."""
+    match = _BRACES.search(pattern)
+    if match is None:
+        return sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+    if bounds := _RANGE.fullmatch(match[1]):
+        first, last = int(bounds[1]), int(bounds[2])
+        if abs(last - first) > _MOST_FILES:
+            raise InputError(pattern, "means more than 100,000 files", "mend the numbers in the braces.")
+        digits = len(bounds[1]) if bounds[1].startswith("0") or len(bounds[1]) == len(bounds[2]) else 0
+        step = 1 if last >= first else -1
+        parts = [f"{number:0{digits}}" for number in range(first, last + step, step)]
+    else:
+        parts = match[1].split(",")
+    rest = [pattern[: match.start()] + part + pattern[match.end() :] for part in parts]
+    return [name for whole in rest for name in expand(whole)]
+
+
+def open_shards(
+    pattern: str, columns: Columns, channels: Channels = 1, files: list[str] | None = None
+) -> StoredLines:
+    """Open the shards that `pattern` means (a file, braces, or wildcards), in this order.
+
+    files: what it means, if that is known. Raises `InputError` if one is missing, compressed, or no line can
+    be used.
+    """
+    files = expand(pattern) if files is None else files
+    if not files:
+        raise InputError(legible(pattern), "matches no file", "check the pattern.")
+    try:
+        key = {"shards": stamp(files), "text": columns.text}
+    except OSError as error:
+        why = f"cannot be opened ({error.strerror})"
+        raise InputError(legible(error.filename), why, "check the name, or the numbers in braces.") from error
+    table = remembered(key, lambda: read_table(files, columns))
+    kind = "a tar shard" if len(files) == 1 else f"{len(files):,} tar shards"
+    return StoredLines(table, Slices(pattern, table, files), kind, pattern, channels)
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The members of one key: where the image lies, and the texts' bytes by suffix."""
+
+    name: str = ""
+    place: tuple[int, int] = (0, 0)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+def read_table(files: list[str], columns: Columns) -> LineTable:
+    """List the members of all shards, read the texts and the headers of the images."""
+    skipped: dict[str, list[str]] = {}
+    names: list[str] = []
+    texts: list[str] = []
+    rows: list[tuple[int, int, int]] = []
+    for number, file in enumerate(files):
+        for sample, text in _samples(file, columns, skipped):
+            names.append(sample.name)
+            texts.append(text)
+            rows.append((number, *sample.place))
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    places: dict[str, NDArray[Any]] = {
+        "file": table[:, 0].astype(np.uint32),
+        "offset": table[:, 1].copy(),
+        "size": table[:, 2].copy(),
+    }
+    packed = Strings.of(names), Strings.of(texts)
+    return measured(*packed, skipped, lambda t: Slices("", t, files), places)
+
+
+def _samples(file: str, columns: Columns, skipped: dict[str, list[str]]) -> Iterator[tuple[_Sample, str]]:
+    samples: dict[str, _Sample] = {}
+    base = os.path.basename(file)
+
+    def skip(why: str, name: str) -> None:
+        skipped.setdefault(why, []).append(f"{base}#{name}")
+
+    for name, offset, size, content in _members(file, skip):
+        folder, _, last = name.rpartition("/")
+        stem, _, suffix = last.partition(".")
+        sample = samples.setdefault(f"{folder}/{stem}", _Sample())
+        suffix = suffix.lower()
+        if f".{suffix}".endswith(SUFFIXES):
+            if sample.name:
+                skip("second image under one key", name)
+            else:
+                sample.name, sample.place = name, (offset, size)
+        elif suffix in TEXTS:
+            if suffix in sample.texts:
+                skip("second text under one key", name)
+            else:
+                sample.texts[suffix] = content
+    for key, sample in samples.items():
+        if not sample.name:
+            if sample.texts:
+                skip(NO_IMAGE, key.removeprefix("/"))
+            continue
+        try:
+            text = _text(sample.texts, columns)
+        except UnicodeDecodeError:
+            skip(NOT_UTF8, sample.name)
+        except ValueError as error:
+            skip(str(error), sample.name)
+        else:
+            yield sample, text
+
+
+def _text(texts: dict[str, bytes], columns: Columns) -> str:
+    suffix = next((suffix for suffix in TEXTS if suffix in texts), None)
+    if suffix is None:
+        raise ValueError("image without a text (no .txt or .json under its key)")
+    text = texts[suffix].decode("utf-8-sig")
+    if suffix == "json":
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError("text is not JSON") from None
+        keys = value if isinstance(value, dict) else {}
+        name = columns.text_key(keys)
+        found = keys.get(name) if name else None
+        if not isinstance(found, str):
+            raise ValueError("JSON without a text (no string under a usual name)")
+        text = found
+    else:
+        text = text.rstrip("\r\n")
+    if fault := text_fault(text):
+        raise ValueError(fault)
+    return text
+
+
+def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
+    """List the regular files in a tar: name, place, size, and the content if it is a text."""
+    assert callable(skip)
+    whole = os.path.getsize(file)
+    try:
+        with tarfile.open(file, "r:", encoding="utf-8", errors="surrogateescape") as tar:
+            while (member := tar.next()) is not None:
+                # A list of all members would outgrow the texts.
+                tar.members = []  # type: ignore[attr-defined]
+                if not member.isfile() or member.issparse():
+                    continue
+                end = member.offset_data + member.size
+                if end > whole or member.size < 0:
+                    skip("lies beyond the end of the shard, which is cut short", member.name)
+                    return
+                suffix = member.name.rpartition("/")[2].partition(".")[2].lower()
+                content = b""
+                if suffix in TEXTS and member.size <= _LARGEST_TEXT:
+                    stream = tar.extractfile(member)
+                    content = b"" if stream is None else stream.read()
+                yield member.name, member.offset_data, member.size, content
+            end = tar.offset
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            why = f"cannot be opened ({error.strerror})"
+            raise InputError(legible(file), why, "check the path and its permissions.") from error
+        why, way_on = f"is no tar archive, or damaged ({error})", "copy it again."
+        with open(file, "rb") as raw:
+            if raw.read(6).startswith(_PACKED):
+                why = "is compressed, so that lines cannot be read one by one"
+                way_on = "unpack it to .tar (gunzip); images do not shrink anyway."
+        raise InputError(legible(file), why, way_on) from error
+    # `tarfile` takes any header that it cannot read for the end.
+    with open(file, "rb") as raw:
+        raw.seek(end)
+        rest = raw.read(512)
+        if rest.strip(b"\0") or not rest:
+            skip("the shard is cut short or damaged here: what follows is not read", f"byte {end:,}")
+        while block := raw.read(2**20):
+            if block.strip(b"\0"):
+                skip("something follows the end of the shard (two archives in one file?)", f"byte {end:,}")
+                break
