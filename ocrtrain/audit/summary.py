@@ -8,6 +8,7 @@ from typing import Any
 
 import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
+from ocrtrain.audit.doubles import MOST
 from ocrtrain.audit.findings import Finding
 from ocrtrain.data.image import legible
 from ocrtrain.evaluation.table import visible
@@ -38,6 +39,9 @@ def format_audit(audit: Audit) -> str:
     out += ["", f"Texts: {writing.normalization}, direction {writing.direction}."]
     out += ["", f"Characters per line ({audit.splits[0].name})", *_bars(audit.splits[0].lengths)]
     out += list(_odd(audit.splits[0]))
+    lines = sum(len(split.source) for split in audit.splits)
+    if lines > MOST:
+        out += ["", f"Nearly equal images were not looked for: there are more than {MOST:,} lines."]
     for severity, heading in (("drop", "Left out"), ("doubt", "Doubtful"), ("note", "Good to know")):
         findings = [finding for finding in audit.findings if finding.severity == severity]
         if findings:
