@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ocrtrain
@@ -63,8 +63,8 @@ def histogram(lengths: Counter[int], bins: int = 12) -> list[tuple[int, int, int
     return [(at, at + step - 1, sum(lengths[n] for n in range(at, at + step))) for at in edges]
 
 
-def as_json(audit: Audit) -> dict[str, Any]:
-    """Give an audit as plain values; docs/audit.md describes them."""
+def as_json(audit: Audit, places: Mapping[str, str]) -> dict[str, Any]:
+    """Give an audit as plain values, which docs/audit.md describes; `places` says where each set lies."""
     return {
         "version": ocrtrain.__version__,
         "writing": audit.writing.as_dict(),
@@ -73,7 +73,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "sets": [
             {
                 "name": split.name,
-                "source": legible(split.source.root),
+                "source": legible(places[split.name]),
                 "lines": split.lines,
                 "dropped": split.dropped,
                 "characters": sum(c.count for c in split.characters),
