@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -19,9 +20,9 @@ from ocrtrain.audit.characters import (
 from ocrtrain.audit.doubles import nearly_same, same
 from ocrtrain.audit.findings import Collector, Example, Finding
 from ocrtrain.audit.images import Seen, look_at_all
-from ocrtrain.data.folder import FolderSource
 from ocrtrain.data.inspection import slips
 from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.data.sources import LineSource
 from ocrtrain.text import Charset, Writing, frames_needed
 from ocrtrain.text.charset import describe
 from ocrtrain.text.direction import settle
@@ -31,6 +32,19 @@ TIGHT = 0.8  # of the frames
 LOW = 16  # pixels
 TWICE = math.log(2.0)
 DEVIATIONS = 4.0  # robust standard deviations, and at least a quarter
+
+
+class StoredLines(LineSource, Protocol):
+    """What is audited: lines with names, their texts as written, and by reason what cannot be used."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def originals(self) -> Sequence[str]: ...
+
+    @property
+    def skipped(self) -> Mapping[str, Sequence[str]]: ...
 
 
 @dataclass(slots=True)
@@ -43,7 +57,7 @@ class Split:
     """
 
     name: str
-    source: FolderSource
+    source: StoredLines
     writing: Writing
     lines: int = 0
     dropped: int = 0
@@ -75,7 +89,7 @@ class Audit:
 
 
 def audit(
-    sources: Mapping[str, FolderSource],
+    sources: Mapping[str, StoredLines],
     preprocess: Preprocess,
     writing: Writing,
     charset: str | None = None,
@@ -112,7 +126,7 @@ def audit(
 
 def _look_through(
     name: str,
-    source: FolderSource,
+    source: StoredLines,
     images: Sequence[Seen | str],
     preprocess: Preprocess,
     writing: Writing,
@@ -218,7 +232,7 @@ def _find_doubles(
         found.add("near_duplicate", Example(index, names[index], texts[index], detail, (found.split, first)))
 
 
-def _find_unknown(source: FolderSource, charset: Charset, fixed: bool, found: Collector) -> None:
+def _find_unknown(source: StoredLines, charset: Charset, fixed: bool, found: Collector) -> None:
     """Find lines with characters that the model will not know.
 
     fixed: the charset is given, or learned from these lines; else it is that of the training lines.
@@ -233,7 +247,7 @@ def _find_unknown(source: FolderSource, charset: Charset, fixed: bool, found: Co
 
 
 def _compare(
-    sources: Mapping[str, FolderSource],
+    sources: Mapping[str, StoredLines],
     looked: Mapping[str, Sequence[Seen | str]],
     collectors: Mapping[str, Collector],
 ) -> None:

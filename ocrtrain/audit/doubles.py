@@ -16,7 +16,9 @@ from ocrtrain.audit.images import Seen
 MOST_DIFFERENT = 0.3
 PER_ASPECT = 0.05  # the limit per image height of a line's width: one letter of few is a larger part
 MOST_STRETCHED = 1.05  # between the aspects of two images
-BANDS, BAND = 32, 2  # so many parts of a sketch, of so many bytes; two of one line have some in common
+BANDS = 16  # parts of a sketch; two of one line have some of them in common, bit for bit
+MANY = 20_000  # images from which on a part has 3 bytes, not 2: the rarer it is, the fewer are compared
+MOST = 300_000  # images; among more, the parts would take more than a gigabyte
 CROWD = 64  # a band that more lines than this have is no sign of likeness: paper, margins, rules
 
 
@@ -34,9 +36,13 @@ def nearly_same(images: Sequence[Seen | str]) -> dict[int, int]:
     """Map the index of each image that nearly equals an earlier one to that of the likest.
 
     Images that are the same are left out, and blank ones. Looks only at lines that share a part of their
-    sketch, so the work grows with the number of lines and not with its square.
+    sketch, so the work grows with the number of lines and not with its square. Among more than `MOST` images
+    none is looked for.
     """
+    if len(images) > MOST:
+        return {}
     exact = same(images)
+    size = 2 if len(images) < MANY else 3
     chosen = [
         i for i, seen in enumerate(images) if isinstance(seen, Seen) and not seen.blank and i not in exact
     ]
@@ -47,7 +53,7 @@ def nearly_same(images: Sequence[Seen | str]) -> dict[int, int]:
         seen = images[index]
         assert isinstance(seen, Seen)
         candidates: set[int] = set()
-        bands = seen.sketch.reshape(BANDS, -1)[:, :BAND]
+        bands = seen.sketch.reshape(BANDS, -1)[:, :size]
         keys = [(number, band.tobytes()) for number, band in enumerate(bands) if band.any()]
         for key in keys:
             if len(shared[key]) <= CROWD:

@@ -31,7 +31,7 @@ th { font-weight: 600; border-bottom: 1px solid var(--rule); } td.n, th.n { text
 .pale { color: var(--pale); } .line { border-top: 1px solid var(--rule); padding: .5rem 0; }
 .line img { max-width: 100%; display: block; background: #fff; margin-bottom: .2rem; }
 .text { font-size: 1.1rem; unicode-bidi: isolate; overflow-wrap: anywhere; }
-.text { display: block; width: fit-content; }
+.text { display: block; width: fit-content; white-space: pre-wrap; }
 .bar { background: var(--bar); height: .8rem; min-width: 1px; }
 .drop { color: #c0392b; } .doubt { color: #b9770e; }
 details { margin: .6rem 0; } summary { cursor: pointer; }
@@ -110,7 +110,7 @@ def _line(example: Example, name: str, splits: Mapping[str, Split]) -> str:
     return (
         f'<div class="line">{picture}{text if example.text else ""}'
         f'<span class="pale">{escape(visible(legible(example.name)))}</span> '
-        f"<bdi>{escape(visible(example.detail))}</bdi></div>"
+        f'<bdi dir="ltr">{escape(visible(example.detail))}</bdi></div>'
     )
 
 

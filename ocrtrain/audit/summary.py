@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
+from ocrtrain.audit.doubles import MOST
 from ocrtrain.audit.findings import Finding
 from ocrtrain.data.image import legible
 from ocrtrain.evaluation.table import visible
@@ -38,6 +39,9 @@ def format_audit(audit: Audit) -> str:
     out += ["", f"Texts: {writing.normalization}, direction {writing.direction}."]
     out += ["", f"Characters per line ({audit.splits[0].name})", *_bars(audit.splits[0].lengths)]
     out += list(_odd(audit.splits[0]))
+    lines = sum(len(split.source) for split in audit.splits)
+    if lines > MOST:
+        out += ["", f"Nearly equal images were not looked for: there are more than {MOST:,} lines."]
     for severity, heading in (("drop", "Left out"), ("doubt", "Doubtful"), ("note", "Good to know")):
         findings = [finding for finding in audit.findings if finding.severity == severity]
         if findings:
@@ -59,8 +63,8 @@ def histogram(lengths: Counter[int], bins: int = 12) -> list[tuple[int, int, int
     return [(at, at + step - 1, sum(lengths[n] for n in range(at, at + step))) for at in edges]
 
 
-def as_json(audit: Audit) -> dict[str, Any]:
-    """Give an audit as plain values; docs/audit.md describes them."""
+def as_json(audit: Audit, places: Mapping[str, str]) -> dict[str, Any]:
+    """Give an audit as plain values, which docs/audit.md describes; `places` says where each set lies."""
     return {
         "version": ocrtrain.__version__,
         "writing": audit.writing.as_dict(),
@@ -69,7 +73,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "sets": [
             {
                 "name": split.name,
-                "source": legible(split.source.root),
+                "source": legible(places[split.name]),
                 "lines": split.lines,
                 "dropped": split.dropped,
                 "characters": sum(c.count for c in split.characters),

@@ -35,14 +35,15 @@ def run(config: DictConfig) -> Audit:
     preprocess = Preprocess(data.height, 1, data.width)
     writing = Writing(data.normalization, data.direction)
     # Grey is enough to see what is the same, and a third of the work.
-    sources = {name: FolderSource(data[name]) for name in SETS if data[name] is not None}
+    places = {name: str(data[name]) for name in SETS if data[name] is not None}
+    sources = {name: FolderSource(place) for name, place in places.items()}
     with Progress("lines", sum(map(len, sources.values()))) as progress:
         result = audit(
             sources, preprocess, writing, data.charset, config.columns_per_frame, examples, workers, progress
         )
     print(format_audit(result))
     folder = Path(str(config.output)).expanduser()
-    text = json.dumps(as_json(result), ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(as_json(result, places), ensure_ascii=False, indent=1, allow_nan=False)
     write_text_atomically(folder / "audit.json", text + "\n")
     write_text_atomically(folder / "audit.html", page(result))
     log.info("report: %s and %s", folder / "audit.html", folder / "audit.json")
