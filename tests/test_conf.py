@@ -25,7 +25,17 @@ from ocrtrain.training import Clock
 
 GROUPS = {
     group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
-    for group in ("data", "synthesis", "backbone", "encoder", "adapt", "optimizer", "schedule", "trainer")
+    for group in (
+        "data",
+        "synthesis",
+        "texts",
+        "backbone",
+        "encoder",
+        "adapt",
+        "optimizer",
+        "schedule",
+        "trainer",
+    )
 }
 EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]

@@ -23,10 +23,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 from ocrtrain.cache import cache_folder
 from ocrtrain.errors import InputError
 from ocrtrain.files import write_text_atomically
+from ocrtrain.synthesis.shaping import is_invisible, script_of
 
 _log = logging.getLogger(__name__)
 # To be raised when the rules below change: what was remembered under others is then examined anew.
-_RULES = 1
+_RULES = 2
 _SIZE = 32
 # What no rule finds out: the dollar of TeX's text italic is a pound sign, by its own name a dollar.
 _MISNAMED = {"cmti10 Regular": "$"}
@@ -39,6 +40,7 @@ class Face:
     path: str
     index: int
     name: str
+    family: str
     digest: str
     tested: set[str] = field(default_factory=set)
     drawn: set[str] = field(default_factory=set)
@@ -80,7 +82,15 @@ class FontScan:
             known = self._known[str(path)] = {"stamp": stamp, **_open(path)}
             self._changed = True
         return [
-            Face(str(path), i, face["name"], known["digest"], set(face["tested"]), set(face["drawn"]))
+            Face(
+                str(path),
+                i,
+                face["name"],
+                face["family"],
+                known["digest"],
+                set(face["tested"]),
+                set(face["drawn"]),
+            )
             for i, face in enumerate(known["faces"])
         ]
 
@@ -92,6 +102,7 @@ class FontScan:
             face.drawn |= _draws(face, unknown, self.shaping)
             self._known[face.path]["faces"][face.index] = {
                 "name": face.name,
+                "family": face.family,
                 "tested": "".join(sorted(face.tested)),
                 "drawn": "".join(sorted(face.drawn)),
             }
@@ -107,8 +118,9 @@ def _open(path: Path) -> dict[str, Any]:
             size = file.seek(0, os.SEEK_END)
         count = int.from_bytes(start[8:12], "big") if start[:4] == b"ttcf" else 1
         for index in range(count):
-            name = " ".join(part for part in ImageFont.truetype(str(path), _SIZE, index).getname() if part)
-            faces.append({"name": name, "tested": "", "drawn": ""})
+            names = [part for part in ImageFont.truetype(str(path), _SIZE, index).getname() if part]
+            family = names[0] if names else ""
+            faces.append({"name": " ".join(names), "family": family, "tested": "", "drawn": ""})
     except (
         OSError,
         ValueError,
@@ -122,7 +134,7 @@ def _open(path: Path) -> dict[str, Any]:
 
 def _draws(face: Face, characters: Iterable[str], shaping: bool) -> set[str]:
     mapped = _mapped(face)
-    candidates = {c for c in characters if ord(c) in mapped or (shaping and unicodedata.category(c) == "Cf")}
+    candidates = {c for c in characters if ord(c) in mapped or is_invisible(c)}
     if not candidates:
         return set()
     engine = ImageFont.Layout.RAQM if shaping else ImageFont.Layout.BASIC
@@ -139,9 +151,10 @@ def _draws(face: Face, characters: Iterable[str], shaping: bool) -> set[str]:
 
 
 def _is_drawn(font: ImageFont.FreeTypeFont, character: str, missing: Image.Image, joins: bool) -> bool:
-    if character.isspace() or unicodedata.category(character) == "Cf":
+    if character.isspace() or is_invisible(character):
         return True
-    if unicodedata.bidirectional(character) == "AL" and not joins:
+    arabic = unicodedata.bidirectional(character) == "AL" and script_of(character) == "ARABIC"
+    if arabic and not joins:
         return False  # letters that ought to join, in a font without their joined forms
     picture = _picture(font, character)
     if not picture.width or _alike(picture, missing):

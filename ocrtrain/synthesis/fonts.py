@@ -1,18 +1,21 @@
-"""The fonts that can be drawn with: those of the system, of the user, and those that come with matplotlib."""
+"""The fonts that can be drawn with: the system's, the user's, those of font packages and matplotlib's."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.coverage import Face, FontScan
 
+_log = logging.getLogger(__name__)
 SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 
 
@@ -20,10 +23,11 @@ SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 class Font:
     """A face of a font file, and the characters, of those asked for, that it really draws.
 
-    `name` is family and style, `digest` a hash of the file, the same wherever the file is the same.
+    `name` is `family` and style, `digest` a hash of the file, the same wherever the file is the same.
     """
 
     name: str
+    family: str
     path: str
     index: int
     digest: str
@@ -60,8 +64,20 @@ def bundled_folder() -> Path | None:
     return None
 
 
+def packaged_files() -> list[Path]:
+    """List the fonts of installed packages that offer them by entry points, as PyPI's font-* do."""
+    files: set[Path] = set()
+    for group in ("fonts_ttf", "fonts_otf"):
+        for entry_point in entry_points(group=group):
+            try:
+                files.update(Path(path).absolute() for path in dict(entry_point.load()).values())
+            except Exception as error:  # it is their code that runs, and one broken package is not all
+                _log.warning("fonts of package %s left out: %s", entry_point.value, error)
+    return sorted(path for path in files if path.name.lower().endswith(SUFFIXES))
+
+
 def font_files(sources: Sequence[str]) -> list[Path]:
-    """List the font files of `sources` ("bundled", "system", folders, files), the bundled ones first.
+    """List the font files of `sources` ("bundled", "system", "packages", folders, files), bundled first.
 
     Raises `InputError` for a path that does not exist or a file that is no font.
     """
@@ -72,6 +88,9 @@ def font_files(sources: Sequence[str]) -> list[Path]:
             folders = [folder] if (folder := bundled_folder()) else []
         elif source == "system":
             folders = system_folders()
+        elif source == "packages":
+            files.update(dict.fromkeys(packaged_files()))
+            continue
         elif (path := Path(source).expanduser()).is_dir():
             folders = [path]
         elif path.suffix.lower() in SUFFIXES and path.is_file():
@@ -81,7 +100,7 @@ def font_files(sources: Sequence[str]) -> list[Path]:
             raise InputError(
                 f"synthesis.fonts: {source}",
                 "is no font file (.ttf, .otf, .ttc)" if path.exists() else "does not exist",
-                "name font files, folders of font files, 'system' or 'bundled'.",
+                "name font files, folders of font files, 'system', 'packages' or 'bundled'.",
             )
         for folder in folders:
             files.update(dict.fromkeys(_walk(folder)))
@@ -110,7 +129,7 @@ def find_fonts(
                 if face.name in fonts or _matches(face, exclude):
                     continue
                 if drawn := scan.drawn(face, wanted):
-                    fonts[face.name] = Font(face.name, face.path, face.index, face.digest, drawn)
+                    fonts[face.name] = Font(face.name, face.family, face.path, face.index, face.digest, drawn)
     if not fonts:
         raise InputError(
             "synthesis.fonts",
@@ -121,4 +140,9 @@ def find_fonts(
 
 
 def _matches(face: Face, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(face.name.casefold(), pattern.casefold()) for pattern in patterns)
+    return any(matches(face.name, pattern) for pattern in patterns)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a font's name fits a pattern such as "*Barcode*", whatever the case."""
+    return fnmatch(name.casefold(), pattern.casefold())

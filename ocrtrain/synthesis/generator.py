@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL
@@ -13,14 +14,17 @@ import PIL
 from ocrtrain.data.line import Line
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.choice import FontChoice
+from ocrtrain.synthesis.direction import Direction
 from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.fonts import Font, find_fonts
 from ocrtrain.synthesis.look import Look, Range, check_number, check_whole
 from ocrtrain.synthesis.paint import add_noise, draw_colours, paint, rgb
 from ocrtrain.synthesis.render import Layout, draw_ink, lay_out, open_face
-from ocrtrain.synthesis.shaping import needs_shaping, require_shaping
-from ocrtrain.synthesis.text import RandomStrings, Words, check_charset
+from ocrtrain.synthesis.shaping import is_complex, is_invisible, needs_shaping, require_shaping, visible
+from ocrtrain.synthesis.texts import Lines, Mixture, RandomStrings, TextSource
 from ocrtrain.text import Charset
+from ocrtrain.text.alphabets import charset_of
+from ocrtrain.text.charset import describe
 
 ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -35,8 +39,13 @@ NO_TEXT_FONTS = (
     "stixsize*",
 )
 
+_log = logging.getLogger(__name__)
+_DIRECTIONS: dict[str, Direction] = {"auto": None, "ltr": "ltr", "rtl": "rtl"}
 # To be raised when the same settings come to draw other lines.
-_RECIPE = 1
+_RECIPE = 2
+# So many texts are tried for one that shaping makes something of in some font, and so many to see how many
+# do not come to that.
+_TRIES, _PROBES = 50, 200
 
 
 class LineGenerator:
@@ -46,9 +55,10 @@ class LineGenerator:
     line is drawn, for texts that no font has all characters of.
 
     What the lines say:
-        charset: the symbols to draw; None takes those of `words`.
+        charset: the symbols to draw, as `charset_of` takes them; None takes those of the texts.
         min_length, max_length: of random strings, in symbols.
         words: a UTF-8 file, each line of it a text. random_share: of random strings among them.
+        texts: sources by name, in place of the last four. floor: the least share of each symbol among all.
     The shape of the picture:
         height: of every line, in pixels.
         width: None for as wide as the text is; or one for all lines, with paper around shorter texts, and
@@ -56,8 +66,11 @@ class LineGenerator:
         channels: 3 for RGB, 1 for grey.
     What it is written with (ranges are lowest, highest; lengths in pixels are for a height of 32, and grow
     with it):
-        fonts: "bundled" (those in matplotlib's wheel), "system", folders, files.
-        exclude_fonts: patterns of names, such as "*Barcode*".
+        fonts: "bundled" (those in matplotlib's wheel), "system", "packages" (from PyPI), folders, files.
+        exclude_fonts: patterns of names, such as "*Barcode*". font_weights: how often fonts are used, by such
+            patterns; 1 without.
+        direction: "auto", by the first letter of the text that has one; "ltr" or "rtl". vertical: in columns,
+            which are turned to lie on their side, with their top at the left.
         size: pixels per em as a share of the height. margin: left and right of the text, in pixels.
         shift: up or down from the middle, in pixels. contrast: least difference in brightness, of 1.
     What befell it (shares: of the lines, how many an effect touches):
@@ -67,16 +80,21 @@ class LineGenerator:
 
     def __init__(
         self,
-        charset: str | Charset | None = ALPHANUMERIC,
+        charset: str | Sequence[str] | Charset | None = ALPHANUMERIC,
         min_length: int = 3,
         max_length: int = 10,
         words: str | None = None,
         random_share: float = 0.0,
+        texts: Mapping[str, TextSource] | None = None,
+        floor: float = 0.0,
         height: int = 32,
         width: int | None = None,
         channels: int = 3,
         fonts: Sequence[str] = ("bundled", "system"),
         exclude_fonts: Sequence[str] = NO_TEXT_FONTS,
+        font_weights: Mapping[str, float] | None = None,
+        direction: Literal["auto", "ltr", "rtl"] = "auto",
+        vertical: bool = False,
         size: Range = (0.6, 0.85),
         margin: Range = (1.0, 10.0),
         shift: float = 2.0,
@@ -106,29 +124,39 @@ class LineGenerator:
         check_whole("min_length", min_length, 1, 1000)
         check_whole("max_length", max_length, min_length, 1000)
         check_number("random_share", random_share, 0.0, 1.0)
-        self.random_share = random_share
-
-        self._words = None if words is None else Words(Path(words).expanduser())
-        texts = () if self._words is None else self._words.texts
-        if charset is None and not texts:
-            raise InputError("synthesis.charset", "is null", "name the symbols, or give synthesis.words.")
-        symbols = Charset.from_texts(texts) if charset is None else charset
-        self.charset = symbols if isinstance(symbols, Charset) else Charset(symbols)
+        if texts is None:
+            texts = {"strings": RandomStrings(1.0, min_length, max_length)}
+            if words is not None:
+                texts["strings"].weight = random_share
+                texts["words"] = Lines(1.0 - random_share, words, max_length=None)
+        self._texts = Mixture(texts, floor)
+        if charset is None and not (charset := sorted(self._texts.symbols())):
+            raise InputError(
+                "synthesis.charset",
+                "is null, and the texts have no characters of their own",
+                "name the characters or an alphabet, or give texts: synthesis.words=FILE.",
+            )
+        self.charset = charset_of(charset)
         check_charset(self.charset)
-        if self._words is not None:
-            self._words.check(self.charset)
-        self._strings = RandomStrings(self.charset, min_length, max_length)
-        self._check_width(max([len(text) for text in texts] + [max_length]))
+        self._texts.open(self.charset)
+        self._check_width(self._texts.max_length)
 
-        self._shaping = needs_shaping(self.charset)
+        self.direction: Direction = "ttb" if vertical else _DIRECTIONS.get(direction)
+        if direction not in _DIRECTIONS:
+            raise InputError(f"synthesis.direction={direction}", "is no direction", "set auto, ltr or rtl.")
+        self._shaping = self.direction is not None or needs_shaping(self.charset)
         if self._shaping:
-            require_shaping()
+            require_shaping(self.charset, self.direction)
         found = find_fonts(self.charset.symbols, fonts, exclude_fonts, self._shaping)
-        self._fonts_for = FontChoice(found, self.charset)
+        self.font_weights = dict(font_weights or {})
+        self._fonts_for = FontChoice(found, self.charset, self.font_weights)
         # Now, and not when the line that cannot be drawn comes up in some worker process, hours later.
-        if self._words is None or random_share > 0:
-            self._fonts_for.check_strings()
-        self._fonts_for.check_texts(texts)
+        self._fonts_for.check(self._texts.repertoires())
+        self._complex = any(map(is_complex, self.charset.symbols))
+        # Shaping leaves out what is invisible; without it, a font's box for it would be drawn.
+        self._hides = not self._shaping and any(map(is_invisible, self.charset.symbols))
+        if self._complex:
+            self._announce_undrawable()
 
     @property
     def fonts(self) -> tuple[Font, ...]:
@@ -137,19 +165,25 @@ class LineGenerator:
 
     def text(self, seed: int, epoch: int, index: int) -> str:
         """Say what line `index` reads, without drawing it; takes a few microseconds."""
-        draws = Draws(f"text:{seed}:{epoch}:{index}", 2 + 2 * self._strings.max_length)
-        if self._words is not None and not draws.chance(self.random_share):
-            return self._words.draw(draws)
-        return self._strings.draw(draws)
+        draws = Draws(f"text:{seed}:{epoch}:{index}", min(2 + 2 * self._texts.max_length, 256))
+        for _ in range(_TRIES):
+            text = self._texts.draw(draws)
+            if not self._complex or self._fonts_for.can_draw(text):
+                return text
+        raise InputError(
+            "synthesis.fonts",
+            f"none has glyphs for what shaping makes of {text!r}, nor of {_TRIES - 1} texts before it",
+            "install fonts for the script, or name a folder that has some: synthesis.fonts=[FOLDER].",
+        )
 
     def columns(self, seed: int, epoch: int, index: int) -> int:
         """Tell the width in pixels of line `index` without drawing it, in a sixth of the time."""
-        return self.look.width or self._lay_out(seed, epoch, index)[0].width
+        return self.look.width or self._lay_out(seed, epoch, index)[1].width
 
     def line(self, seed: int, epoch: int, index: int) -> Line:
         """Draw line `index`: uint8 [height, W, 3], or [height, W] if grey."""
         look = self.look
-        layout, draws = self._lay_out(seed, epoch, index)
+        text, layout, draws = self._lay_out(seed, epoch, index)
         blurred = draws.chance(look.blur_share)
         ink = draw_ink(layout, blurred * draws.uniform(*look.blur) * look.height / 32)
         paper_colour, ink_colour = draw_colours(draws, look.channels, look.contrast)
@@ -157,17 +191,18 @@ class LineGenerator:
         if draws.chance(look.noise_share):
             image = add_noise(image, draws.uniform(*look.noise), draws)
         source = f"generated:{seed}:{epoch}:{index}"
-        return Line(rgb(image) if look.channels == 3 else image, layout.text, source)
+        return Line(rgb(image) if look.channels == 3 else image, text, source)
 
-    def _lay_out(self, seed: int, epoch: int, index: int) -> tuple[Layout, Draws]:
+    def _lay_out(self, seed: int, epoch: int, index: int) -> tuple[str, Layout, Draws]:
         look, unit = self.look, self.look.height / 32
         text = self.text(seed, epoch, index)
         draws = Draws(f"look:{seed}:{epoch}:{index}", 40)
-        font = draws.pick(self._fonts_for(text))
+        font = self._fonts_for.pick(text, draws)
+        assert font is not None  # `text` has seen to it
         size = round(look.height * draws.uniform(*look.size))
         turned = draws.chance(look.rotation_share)
         layout = lay_out(
-            text,
+            visible(text) if self._hides else text,
             open_face(font.path, font.index, size, self._shaping),
             height=look.height,
             width=look.width,
@@ -175,8 +210,21 @@ class LineGenerator:
             shift=draws.uniform(-look.shift, look.shift) * unit,
             left=draws.uniform(*look.margin) * unit,
             right=draws.uniform(*look.margin) * unit,
+            direction=self.direction,
         )
-        return layout, draws
+        return text, layout, draws
+
+    def _announce_undrawable(self) -> None:
+        """Say how many texts are drawn again because no font has glyphs for what shaping makes of them."""
+        probes = [self._texts.draw(Draws(f"probe:{number}", 64)) for number in range(_PROBES)]
+        if failed := [text for text in probes if not self._fonts_for.can_draw(text)]:
+            _log.warning(
+                "%d of %d texts have what no font has glyphs for once it is shaped, such as %r:"
+                " others are drawn in their place",
+                len(failed),
+                _PROBES,
+                min(failed, key=len),
+            )
 
     def _check_width(self, longest: int) -> None:
         # With less than an eighth of the height for each, no letter can be told from another.
@@ -193,10 +241,9 @@ class LineGenerator:
         return {
             "recipe": _RECIPE,
             "charset": "".join(self.charset.symbols),
-            "min_length": self._strings.min_length,
-            "max_length": self._strings.max_length,
-            "words": None if self._words is None else self._words.digest,
-            "random_share": self.random_share,
+            "texts": self._texts.identity(),
+            "direction": self.direction or "auto",
+            "font_weights": self.font_weights,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in look.items()},
             "fonts": [f"{font.name} {font.digest}" for font in self.fonts],
             "pillow": PIL.__version__,
@@ -205,3 +252,11 @@ class LineGenerator:
     def __repr__(self) -> str:
         symbols = len(self.charset.symbols)
         return f"LineGenerator({symbols} symbols, {len(self.fonts)} fonts, height {self.look.height})"
+
+
+def check_charset(charset: Charset) -> None:
+    """Raise `InputError` for symbols that no line shows and no list of labels can hold (tab, line ends)."""
+    if unseen := [s for s in charset.symbols if unicodedata.category(s) in ("Cc", "Cs", "Zl", "Zp")]:
+        raise InputError(
+            "synthesis.charset", "nothing shows " + ", ".join(map(describe, unseen[:5])), "leave them out."
+        )

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageFilter, ImageFont
+
+from ocrtrain.synthesis.direction import Direction, draw_text, text_box
 
 # An open face takes about 200 KB: this many stay open in a process.
 _OPEN_FACES = 256
@@ -43,6 +45,7 @@ class Layout:
     half_width: float
     width: int
     height: int
+    direction: Direction = None
 
 
 def lay_out(
@@ -55,13 +58,14 @@ def lay_out(
     shift: float,
     left: float,
     right: float,
+    direction: Direction = None,
 ) -> Layout:
     """Place `text` on a line so that all of its ink is inside, making it smaller where that is needed.
 
     `shift` in pixels moves it down from the middle, as far as there is room. `left` and `right` are the
     margins in pixels; with a fixed `width` they say how the room that is left is shared out.
     """
-    x0, y0, x1, y1 = (round(edge) for edge in face.getbbox(text, anchor="ls"))
+    x0, y0, x1, y1 = text_box(face, text, direction)
     ink_width, ink_height = max(x1 - x0, 1), max(y1 - y0, 1)
     steepest = math.asin(min(1.0, _RISE * height / ink_width))
     angle = max(-steepest, min(steepest, math.radians(degrees)))
@@ -76,10 +80,12 @@ def lay_out(
         scale = min(scale, (width - 2 * edge) / turned_width)
         room = width - 2 * edge - scale * turned_width
         left = edge + room * (left / (left + right) if left + right else 0.5)
-    middle = scale * ((y0 + y1) / 2 + _MIDDLE * face.size) * cos
+    above = 0 if direction == "ttb" else _MIDDLE * face.size
+    middle = scale * ((y0 + y1) / 2 + above) * cos
     half_width, half_height = scale * turned_width / 2, scale * turned_height / 2
     y = min(max(height / 2 + shift + middle, edge + half_height), height - edge - half_height)
-    return Layout(text, face, (x0, y0, x1, y1), scale, angle, left + half_width, y, half_width, width, height)
+    x, box = left + half_width, (x0, y0, x1, y1)
+    return Layout(text, face, box, scale, angle, x, y, half_width, width, height, direction)
 
 
 def draw_ink(layout: Layout, blur: float = 0.0) -> Image.Image:
@@ -105,17 +111,16 @@ def draw_ink(layout: Layout, blur: float = 0.0) -> Image.Image:
 
 def _draw_straight(layout: Layout, start: int, end: int) -> Image.Image:
     x0, y0, x1, y1 = layout.box
-    ink = Image.new("L", (end - start, layout.height))
-    at = (round(layout.x - (x1 - x0) / 2) - x0 - start, round(layout.y - (y1 - y0) / 2) - y0)
-    ImageDraw.Draw(ink).text(at, layout.text, 255, layout.face, anchor="ls")
-    return ink
+    at = (round(layout.x - (x1 - x0) / 2) - start, round(layout.y - (y1 - y0) / 2))
+    size = (end - start, layout.height)
+    return draw_text(layout.face, layout.text, layout.box, size, at, layout.direction)
 
 
 def _draw_turned(layout: Layout, start: int, end: int) -> Image.Image:
     x0, y0, x1, y1 = layout.box
     border = 2  # so that the edges of the ink fade out in the resampling
-    ink = Image.new("L", (x1 - x0 + 2 * border, y1 - y0 + 2 * border))
-    ImageDraw.Draw(ink).text((border - x0, border - y0), layout.text, 255, layout.face, anchor="ls")
+    canvas = (x1 - x0 + 2 * border, y1 - y0 + 2 * border)
+    ink = draw_text(layout.face, layout.text, layout.box, canvas, (border, border), layout.direction)
     # Pillow asks where each pixel of the result comes from: this is the way back, unscaled, turned clockwise.
     cos, sin = math.cos(layout.angle) / layout.scale, math.sin(layout.angle) / layout.scale
     x = layout.x - start

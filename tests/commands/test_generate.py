@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,25 @@ def test_what_is_written_is_what_fit_reads(
     assert f"{folder}: 25 lines" in said.out
     assert f"python -m ocrtrain fit experiment=lines data.train={folder} data.val={folder}-val" in said.out
     assert f"python -m ocrtrain generate output={folder}-val count=3 seed=4" in said.out
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in (CONF / "texts").glob("*.yaml")))
+def test_every_preset_of_texts_is_drawn(run: Callable[..., Path], tmp_path: Path, preset: str) -> None:
+    if preset == "fields":
+        pytest.importorskip("faker", reason="Faker is not installed")
+    (tmp_path / "mine.txt").write_text("Ein Satz mit Umlauten: für alle.\nUnd noch einer.\n", "utf-8")
+    folder = run("count=40", f"texts={preset}", f"synthesis.words={tmp_path / 'mine.txt'}")
+    texts = find_pairs(folder).texts
+    assert len(set(texts)) > 8 and max(map(len, texts)) <= 80
+    # Sources are settings like any other.
+    others = ("made_up", "random", "lines", "words", "ngrams", "fields")
+    pattern = "synthesis.texts.patterns.patterns=['{A:2}-{n:10-99}']"
+    folder = run(
+        "count=10", f"texts={preset}", "synthesis.charset=czech", "synthesis.floor=0",
+        *(f"synthesis.texts.{name}.weight=0" for name in others),
+        "synthesis.texts.patterns.weight=1", pattern, output="other",
+    )  # fmt: skip
+    assert all(re.fullmatch(r"[A-Z]{2}-[1-9]\d", text) for text in find_pairs(folder).texts)
 
 
 def test_it_is_on_record(run: Callable[..., Path], own_cache: Path) -> None:

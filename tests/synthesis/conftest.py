@@ -27,7 +27,7 @@ def bundled(tmp_path: Path) -> Callable[..., list[str]]:
     def copy(*names: str, into: str = "fonts") -> list[str]:
         source = bundled_folder()
         assert source is not None
-        (tmp_path / into).mkdir(exist_ok=True)
+        (tmp_path / into).mkdir(parents=True, exist_ok=True)
         for name in names:
             shutil.copy(source / f"{name}.ttf", tmp_path / into)
         return [str(tmp_path / into)]
@@ -42,9 +42,14 @@ Outline = tuple[int, int, int, int] | None
 def make_font(tmp_path: Path) -> Callable[..., Path]:
     """Make a font whose glyphs are rectangles (x0, y0, x1, y1 of 1000 units), or blank with None."""
 
-    def make(glyphs: dict[str, Outline], names: dict[str, str] | None = None, family: str = "Made") -> Path:
+    def make(
+        glyphs: dict[str, Outline],
+        names: dict[str, str] | None = None,
+        family: str = "Made",
+        notdef: Outline = (50, 0, 450, 700),
+    ) -> Path:
         names = names or {}
-        outlines: dict[str, Outline] = {".notdef": (50, 0, 450, 700)}
+        outlines: dict[str, Outline] = {".notdef": notdef}
         outlines |= {names.get(c, f"uni{ord(c):04X}"): box for c, box in glyphs.items()}
         builder = FontBuilder(1000, isTTF=True)
         builder.setupGlyphOrder(list(outlines))

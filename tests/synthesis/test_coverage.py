@@ -99,3 +99,11 @@ def test_without_a_place_to_remember_all_the_same(
     (tmp_path / "file").touch()
     monkeypatch.setenv("OCRTRAIN_CACHE", str(tmp_path / "file" / "cache"))
     assert drawn(make_font({"a": A}), "ab") == {"a"}
+
+
+def test_what_is_invisible_needs_no_glyph(make_font: FontMaker) -> None:
+    font = make_font({"a": A, "b": B})
+    invisible = "\u200c\u200d\u200e\ufe0f\u00ad\u034f\U000e0100"
+    assert drawn(font, "a" + invisible) == {"a", *invisible}
+    # Arabic's number sign is of the same category, but has a picture.
+    assert drawn(font, "a\u0600") == {"a"}

@@ -25,3 +25,8 @@ def test_ranges_are_filled_evenly() -> None:
     assert abs(sum(values) / 10_000) < 0.1
     assert 2850 < sum(draws.chance(0.3) for _ in range(10_000)) < 3150
     assert not any(draws.chance(0.0) for _ in range(5_000)) and all(draws.chance(1.0) for _ in range(5_000))
+
+
+def test_there_are_always_more_numbers_and_the_same_ones() -> None:
+    at_once, bit_by_bit = Draws("more", 1000), Draws("more", 1)
+    assert [at_once.uniform() for _ in range(1500)] == [bit_by_bit.uniform() for _ in range(1500)]

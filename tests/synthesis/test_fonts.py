@@ -83,6 +83,28 @@ def test_what_is_no_font_is_refused(tmp_path: Path) -> None:
         find_fonts(LETTERS, [])
 
 
+def test_font_packages_are_found_by_their_entry_points(
+    bundled: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = bundled("cmr10", "cmtt10", into="site/font_of_mine")
+    (tmp_path / "site/font_of_mine/__init__.py").write_text(
+        "import os\nhere = os.path.dirname(__file__)\n"
+        "font_files = {n: os.path.join(here, n + '.ttf') for n in ('cmr10', 'cmtt10')}\n"
+    )
+    for name, target in {"mine": "font_of_mine:font_files", "broken": "font_of_nobody:font_files"}.items():
+        record = tmp_path / f"site/font_{name}-1.0.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: font-{name}\nVersion: 1.0\n")
+        (record / "entry_points.txt").write_text(f"[fonts_ttf]\n{name} = {target}\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert {str(Path(folder, "cmr10.ttf")), str(Path(folder, "cmtt10.ttf"))} <= set(
+        map(str, font_files(["packages"]))
+    )
+    fonts = find_fonts(LETTERS, ["packages"])
+    assert {"cmr10 Regular", "cmtt10 Regular"} <= {font.name for font in fonts}
+    assert {font.family for font in fonts} >= {"cmr10", "cmtt10"}
+
+
 @pytest.mark.parametrize(
     ("system", "variables", "expected"),
     [

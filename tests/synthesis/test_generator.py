@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, features
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import ALPHANUMERIC, LineGenerator
 from ocrtrain.synthesis.render import open_face
+from ocrtrain.synthesis.texts import Lines, MadeUp, Patterns, RandomStrings
 
 FONTS = {"fonts": ["bundled"]}
 PLAIN: dict[str, Any] = {"rotation_share": 0.0, "blur_share": 0.0, "noise_share": 0.0}
@@ -158,6 +159,90 @@ def test_arabic_joins_and_runs_from_right_to_left(tmp_path: Path, bundled: Calla
     assert np.flatnonzero(ink.any(1))[0] in np.flatnonzero(ink[:, columns[:6]].any(1))
 
 
+WITH_MARK = pytest.param(
+    "abcdefgh\u0301\u200c",
+    marks=pytest.mark.skipif(not features.check("raqm"), reason="Pillow without libraqm here"),
+)
+
+
+@pytest.mark.parametrize("symbols", ["abcdefgh", "abcdefgh\u200c\u00ad\ufe0f", WITH_MARK])
+def test_no_line_shows_a_box(tmp_path: Path, make_font: Callable[..., Path], symbols: str) -> None:
+    """Fonts that lack letters, with a box for what is missing and with nothing, draw the same lines."""
+    shapes = {c: (60 + 10 * i, 0, 300 + 10 * i, 500 + 20 * i) for i, c in enumerate("abcdefgh\u0301")}
+    words = ["abc\u200c", "fgh", "ab\u00adcd", "f\u0301c", "ef\ufe0f", "aah", "d\u0301e"]
+    drawable = [word for word in words if set(word) <= set(symbols) and set(word) != set("ah")]
+    (tmp_path / "words.txt").write_text("\n".join(drawable), encoding="utf-8")
+    pictures = []
+    for box in ((50, 0, 450, 700), None):
+        fonts = [
+            make_font({c: shapes[c] for c in letters}, family=family, notdef=box)
+            for family, letters in {"First": "abcdef", "Second": "cdefgh\u0301"}.items()
+        ]
+        texts = {
+            "first": RandomStrings(1, 2, 6, "abcdef"),
+            "second": RandomStrings(1, 2, 6, [c for c in symbols if c in "cdefgh\u0301"]),
+            "words": Lines(1, str(tmp_path / "words.txt")),
+        }
+        settings: dict[str, Any] = {"charset": symbols, "fonts": list(map(str, fonts)), "channels": 1}
+        generator = LineGenerator(texts=texts, **settings)
+        lines = [generator.line(0, 0, i) for i in range(80)]
+        assert set(drawable) <= {line.text for line in lines}
+        pictures.append([line.image for line in lines])
+        # The other way round: what no font has all of is refused before anything is drawn.
+        with pytest.raises(InputError, match="First Regular comes closest but lacks 'h'"):
+            LineGenerator(texts={"one": Patterns(1, ["aah"])}, **settings)
+    for with_box, without in zip(*pictures, strict=True):
+        np.testing.assert_array_equal(with_box, without)
+
+
+def test_what_is_invisible_is_in_the_label_and_not_in_the_picture(bundled: Callable[..., list[str]]) -> None:
+    settings: dict[str, Any] = {"fonts": bundled("cmr10"), **PLAIN}
+    plain = LineGenerator(texts={"one": Patterns(1, ["fluffy"])}, charset="fluy", **settings)
+    hidden = LineGenerator(
+        texts={"one": Patterns(1, ["fl\u00adu\u200cffy\ufe0f"])}, charset="fluy\u00ad\u200c\ufe0f", **settings
+    )
+    for i in range(5):
+        assert hidden.line(0, 0, i).text == "fl\u00adu\u200cffy\ufe0f"
+        np.testing.assert_array_equal(hidden.line(0, 0, i).image, plain.line(0, 0, i).image)
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow without libraqm here")
+def test_a_column_lies_on_its_side(bundled: Callable[..., list[str]]) -> None:
+    settings: dict[str, Any] = {"charset": ".I", "fonts": bundled("DejaVuSans"), "channels": 1, **PLAIN}
+    source = {"texts": {"one": Patterns(1, ["I...."])}}
+    image = LineGenerator(vertical=True, **source, **settings).line(0, 0, 0).image.astype(int)
+    ink = np.abs(image - image[0, 0]) > 60
+    columns = np.flatnonzero(ink.any(0))
+    first, rest = columns[: len(columns) // 2], columns[len(columns) // 2 :]
+    # Its top is at the left end; the I, now lying, is wider than high, and four points follow it.
+    gaps = np.flatnonzero(np.diff(columns) > 1)
+    assert len(gaps) == 4
+    letter = columns[: gaps[0] + 1]
+    assert len(letter) > 2 * ink[:, letter].any(1).sum() and len(first) + len(rest) == len(columns)
+    # What was the middle between left and right is now that between up and down.
+    rows = np.flatnonzero(ink.any(1))
+    assert abs(rows.mean() - 16) < 6
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow without libraqm here")
+def test_a_direction_that_is_set_turns_the_order(bundled: Callable[..., list[str]]) -> None:
+    # How two scripts follow each other depends on the line's direction.
+    settings: dict[str, Any] = {
+        "charset": "1ا ", "fonts": bundled("DejaVuSans"), "channels": 1,
+        "texts": {"one": Patterns(1, ["111 ا"])}, **PLAIN,
+    }  # fmt: skip
+    ends = {}
+    for direction in ("auto", "ltr", "rtl"):
+        image = LineGenerator(direction=direction, **settings).line(0, 0, 0).image.astype(int)
+        ink = np.abs(image - image[0, 0]) > 60
+        columns = np.flatnonzero(ink.any(0))
+        widest = np.flatnonzero(np.diff(columns) > 1)[np.diff(columns)[np.diff(columns) > 1].argmax()]
+        ends[direction] = "alif first" if widest < len(columns) / 2 else "alif last"
+    assert ends == {"auto": "alif first", "ltr": "alif last", "rtl": "alif first"}
+    with pytest.raises(InputError, match="direction=up"):
+        LineGenerator(direction="up", **FONTS)  # type: ignore[arg-type]
+
+
 def test_widths_too_narrow_to_read_are_refused() -> None:
     with pytest.raises(InputError, match="too small to read"):
         LineGenerator(width=320, max_length=100, **FONTS)
@@ -170,7 +255,8 @@ def test_identity_names_what_makes_another_line(tmp_path: Path) -> None:
     base = LineGenerator(**FONTS)
     changes: list[dict[str, Any]] = [
         {"height": 40}, {"charset": "abc"}, {"noise": [0, 1]}, {"min_length": 1}, {"exclude_fonts": ["cm*"]},
-        {"words": str(tmp_path / "words.txt")}, {"shift": 0},
+        {"words": str(tmp_path / "words.txt")}, {"shift": 0}, {"floor": 0.001}, {"font_weights": {"*": 2}},
+        {"texts": {"a": MadeUp()}}, {"texts": {"a": MadeUp(max_length=9)}}, {"texts": {"b": RandomStrings()}},
     ]  # fmt: skip
     identities = [base.identity()] + [LineGenerator(**FONTS, **change).identity() for change in changes]
     assert len({str(identity) for identity in identities}) == len(identities)
