@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
@@ -392,6 +392,7 @@ def test_a_file_that_is_there_is_no_sweep(tmp_path: Path, monkeypatch: pytest.Mo
 
 @settings(max_examples=50, deadline=None)
 @given(st.text("ab\\'\"$,[](){}= \n\tä", min_size=1, max_size=12))
+@example("\\\n")  # the end of the text, not that of its last line
 def test_quoted_text_is_read_back(text: str) -> None:
     assert value(f"key={quoted(text)}") == text
 

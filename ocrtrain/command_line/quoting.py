@@ -35,5 +35,5 @@ def taken_literally(override: str) -> str:
 def quoted(text: str) -> str:
     """Quote `text` for Hydra, where backslashes count only before a quote and at the end."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    text = re.sub(r"(\\+)$", r"\1\1", text)
+    text = re.sub(r"(\\+)\Z", r"\1\1", text)
     return f"'{text}'"

@@ -13,7 +13,7 @@ from ocrtrain.audit import Audit, audit
 from ocrtrain.audit.page import page
 from ocrtrain.audit.summary import as_json, format_audit
 from ocrtrain.commands.progress import Progress
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats import open_lines
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.errors import InputError
 from ocrtrain.files import write_text_atomically
@@ -36,7 +36,7 @@ def run(config: DictConfig) -> Audit:
     writing = Writing(data.normalization, data.direction)
     # Grey is enough to see what is the same, and a third of the work.
     places = {name: str(data[name]) for name in SETS if data[name] is not None}
-    sources = {name: FolderSource(place) for name, place in places.items()}
+    sources = {name: open_lines(place) for name, place in places.items()}
     with Progress("lines", sum(map(len, sources.values()))) as progress:
         result = audit(
             sources, preprocess, writing, data.charset, config.columns_per_frame, examples, workers, progress
