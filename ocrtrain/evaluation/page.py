@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -62,8 +63,7 @@ def write_page(
         else [part for part in PARTS if f'"{_anchor(part)}"' in sections[0]]
     )
     parts += ["Lines"] if shown else []
-    page = _resource("page.html")
-    for name, content in {
+    content = {
         "TITLE": escape(title),
         "STYLE": _resource("page.css"),
         "LINES": f"{evaluations[0].counts.lines:,} lines, {evaluations[0].counts.characters:,} characters",
@@ -71,9 +71,9 @@ def write_page(
         "VERSION": escape(ocrtrain.__version__),
         "SCRIPT": _resource("page.js"),
         "SECTIONS": "\n".join(sections),
-        "DATA": embedded({"readers": names, "lines": shown}),  # last: it may hold any text
-    }.items():
-        page = page.replace(f"%%{name}%%", content)
+        "DATA": embedded({"readers": names, "lines": shown}),
+    }
+    page = re.sub("%%([A-Z]+)%%", lambda match: content[match[1]], _resource("page.html"))
     write_text_atomically(path, page)
     return Path(path)
 

@@ -98,7 +98,7 @@ def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
 def reject_curve(
     confidences: ArrayLike, table: NDArray[np.int64], kept: Sequence[float] = KEPT
 ) -> list[Kept]:
-    """Tell the rates of the surest lines, for several shares of all N > 0 lines.
+    """Tell the rates of the surest lines, for several shares of all N > 0 lines, as far as they differ.
 
     table: int64 [N, 8], see `edit_table`. Lines of one confidence come in the order in which they are given.
     """
@@ -106,8 +106,7 @@ def reject_curve(
     order = np.argsort(-values, kind="stable")
     sums = np.cumsum(table[order], axis=0)
     points = []
-    for share in kept:
-        last = max(1, round(share * len(values))) - 1
+    for last in dict.fromkeys(max(1, round(share * len(values))) - 1 for share in kept):
         substituted, deleted, inserted, characters, word_edits, words, exact, lines = sums[last].tolist()
         points.append(
             Kept(
