@@ -175,7 +175,8 @@ def report(evaluations: list[Evaluation], lines: Lines, config: DictConfig, path
     else:
         print(format_table(evaluations[0]))
         written = write_report(evaluations[0], folder)
-    page = write_page(evaluations, comparisons, written.with_suffix(".html"), lines.images, config.gallery)
+    path = written.with_suffix(".html")
+    page = write_page(evaluations, comparisons, path, lines.images, config.gallery, f"of {lines.where}")
     log.info("report: %s", written)
     log.info("to look at: %s", page)
 

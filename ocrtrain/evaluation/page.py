@@ -38,12 +38,14 @@ def write_page(
     path: str | Path,
     images: Sequence[str] | None = None,
     gallery: int = 100,
+    where: str = "",
 ) -> Path:
     """Write the page of one evaluation or several of the same N lines, whole or not at all; return its path.
 
     images: the lines' image files, N paths, of which small pictures go into the page; one that cannot be
     read is left out. gallery: how many lines of each kind are shown, which bounds the size of the page,
-    however many lines were judged. Raises `InputError` where the page cannot be written.
+    however many lines were judged. where: which lines these are, for its head. Raises `InputError` where the
+    page cannot be written.
     """
     chosen = choose_lines(evaluations, gallery)
     shown = [
@@ -63,10 +65,11 @@ def write_page(
         else [part for part in PARTS if f'"{_anchor(part)}"' in sections[0]]
     )
     parts += ["Lines"] if shown else []
+    counts = evaluations[0].counts
     content = {
         "TITLE": escape(title),
         "STYLE": _resource("page.css"),
-        "LINES": f"{evaluations[0].counts.lines:,} lines, {evaluations[0].counts.characters:,} characters",
+        "LINES": f"{counts.lines:,} lines, {counts.characters:,} characters {_text(where)}",
         "LINKS": "".join(f'<a href="#{_anchor(part)}">{part}</a>' for part in parts),
         "VERSION": escape(ocrtrain.__version__),
         "SCRIPT": _resource("page.js"),

@@ -112,8 +112,19 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any] | None:
     if evaluation.reliability is None:
         return None
     fitted = evaluation.fitted
+    calibration = (
+        None
+        if fitted is None
+        else {
+            **fitted.calibration.as_dict(),
+            "data": fitted.data,
+            "ece_before": fitted.before.ece,
+            "bins_before": [asdict(each) for each in fitted.before.bins],
+        }
+    )
     return {
         **asdict(evaluation.reliability),
+        "bins": [asdict(each) for each in evaluation.reliability.bins],
         "kept": [asdict(point) for point in evaluation.kept],
-        "calibration": None if fitted is None else asdict(fitted),
+        "calibration": calibration,
     }

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ocrtrain.evaluation.edits import EditCounts, edit_table
+from ocrtrain.evaluation.edits import EditCounts, edit_table, exact_table
 from ocrtrain.evaluation.intervals import rate_interval
 
 
@@ -68,10 +68,8 @@ def judge_variants(truths: Sequence[str], predictions: Sequence[str]) -> list[Va
 
 def _judge(variant: Variant, truths: Sequence[str], predictions: Sequence[str]) -> VariantFigures:
     folded = [variant.fold(truth) for truth in truths]
-    readings = [
-        same if prediction == truth else variant.fold(prediction)
-        for truth, prediction, same in zip(truths, predictions, folded, strict=True)
-    ]
-    table = edit_table(folded, readings)
+    wrong = [i for i, (truth, read) in enumerate(zip(truths, predictions, strict=True)) if truth != read]
+    table = exact_table(folded)  # what was read exactly still is
+    table[wrong] = edit_table([folded[i] for i in wrong], [variant.fold(predictions[i]) for i in wrong])
     interval = rate_interval(table[:, :3].sum(axis=1), table[:, 3])
     return VariantFigures(variant, EditCounts.from_list(table.sum(axis=0)), interval)
