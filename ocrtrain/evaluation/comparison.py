@@ -31,6 +31,13 @@ class Comparison:
         return self.cer.probability > SURE
 
 
+def sureness(probability: float) -> str:
+    """Write a probability as percent, as far as resamples can tell it from 0 and 1."""
+    return (
+        "under 0.1%" if probability < 0.001 else "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
+    )
+
+
 def compare(evaluations: Sequence[Evaluation]) -> list[Comparison]:
     """Compare every two readers of the same lines, in the same order, by the paired bootstrap."""
     return [_compare(*pair) for pair in combinations(evaluations, 2)]

@@ -13,7 +13,7 @@ from typing import Any
 import ocrtrain
 from ocrtrain.data.image import legible
 from ocrtrain.evaluation.breakdown import Group
-from ocrtrain.evaluation.comparison import SURE, Comparison
+from ocrtrain.evaluation.comparison import SURE, Comparison, sureness
 from ocrtrain.evaluation.confusions import Found
 from ocrtrain.evaluation.gallery import choose_lines, gallery_line
 from ocrtrain.evaluation.intervals import Difference
@@ -294,7 +294,7 @@ def _difference(difference: Difference) -> str:
     kind = "sure" if sure > SURE else "unsure"
     return (
         f"{100 * difference.difference:+.2f} <small>{100 * low:+.2f} to {100 * high:+.2f}</small> "
-        f'<span class="{kind}">{difference.probability:.1%}</span>'
+        f'<span class="{kind}">{sureness(difference.probability)}</span>'
     )
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from ocrtrain.evaluation.alignment import align, is_right_to_left
-from ocrtrain.evaluation.comparison import Comparison
+from ocrtrain.evaluation.comparison import Comparison, sureness
 from ocrtrain.evaluation.judgement import Evaluation, JudgedLine
 
 GAP = "·"
@@ -119,7 +119,9 @@ def format_comparison(evaluations: Sequence[Evaluation], comparisons: Sequence[C
         if not c.cer.difference:
             verdict = "as good"
         text.append(f"{second} against {first}: {by}")
-        text.append(f"{INDENT}{verdict}; it makes fewer errors with a probability of {c.cer.probability:.1%}")
+        text.append(
+            f"{INDENT}{verdict}; it makes fewer errors with a probability of {sureness(c.cer.probability)}"
+        )
     return "\n".join(text)
 
 

@@ -56,4 +56,5 @@ def test_the_better_one_is_named_second() -> None:
     text = format_comparison(evaluations, found)
     assert text.index("good ") < text.index("bad ")
     assert "good against bad: CER -17.50 points" in text and "as good" in text
+    assert "a probability of over 99.9%" in text and "a probability of 50.0%" in text
     assert all(len(row) <= 110 for row in text.split("\n"))
