@@ -140,7 +140,7 @@ def apply_adapter(
     if config["peft_type"] == BOTTLENECK:
         places = sorted({n.partition(".bottleneck.")[0] for n in added if ".bottleneck." in n})
         adapt = bottleneck_settings(config["width"], places)
-    return merged, replace(description, model={**description.model, "adapt": adapt})
+    return merged, replace(description, model={**description.model, "adapt": adapt}, calibration=None)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

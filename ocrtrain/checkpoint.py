@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ocrtrain import __version__
+from ocrtrain.calibration import Calibration
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
@@ -30,7 +31,8 @@ class Description:
     """Everything but the weights: how to build the model, what it writes, how lines are prepared.
 
     model: settings for `build_recognizer`; config: the run's resolved configuration, for the record;
-    version: of the package that wrote it.
+    version: of the package that wrote it; calibration: from the probability of a text to how often such a
+    line is right, where `evaluate` has fitted and stored one.
     """
 
     model: dict[str, Any]
@@ -38,6 +40,7 @@ class Description:
     preprocess: Preprocess
     config: dict[str, Any]
     version: str = __version__
+    calibration: Calibration | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain Python types, which `torch.load(weights_only=True)` accepts."""
@@ -48,6 +51,7 @@ class Description:
             "writing": self.charset.writing.as_dict(),
             "preprocess": self.preprocess.as_dict(),
             "config": self.config,
+            **({} if self.calibration is None else {"calibration": self.calibration.as_dict()}),
         }
 
     @classmethod
@@ -59,6 +63,7 @@ class Description:
             preprocess=Preprocess(**plain["preprocess"]),
             config=plain["config"],
             version=plain["version"],
+            calibration=Calibration(**plain["calibration"]) if plain.get("calibration") else None,
         )
 
 

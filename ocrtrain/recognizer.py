@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Recognizer:
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.description = description
         self.decoder = GreedyDecoder(description.charset)
+        self.calibration = description.calibration  # of the greedy decoder's confidence
 
     @classmethod
     def load(
@@ -143,7 +144,10 @@ class Recognizer:
             log_probs, lengths = self.model(
                 torch.from_numpy(pixels).to(self.device), torch.tensor(widths, device=self.device)
             )
-            return self.decoder(log_probs, lengths, [line.width for line in lines])
+            transcripts = self.decoder(log_probs, lengths, [line.width for line in lines])
+        if self.calibration is None or not isinstance(self.decoder, GreedyDecoder):
+            return transcripts
+        return [replace(t, confidence=self.calibration(t.confidence)) for t in transcripts]
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

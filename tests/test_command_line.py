@@ -88,6 +88,14 @@ def ocrtrain(*words: str, **options: object) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
 
 
+def test_several_checkpoints_are_typed_with_commas(tmp_path: Path) -> None:
+    assert parse("evaluate", ["checkpoint=a.ckpt,b/c.ckpt"]).overrides == ["checkpoint='a.ckpt,b/c.ckpt'"]
+    assert parse("evaluate", ["checkpoint=[a.ckpt,b.ckpt]"]).overrides == ["checkpoint=[a.ckpt,b.ckpt]"]
+    # A multirun takes them one by one, and so does any other setting's comma.
+    assert parse("evaluate", ["-m", "checkpoint=a.ckpt,b.ckpt"]).overrides == ["checkpoint=a.ckpt,b.ckpt"]
+    assert parse("fit", ["seed=1,2"]).overrides == ["seed=1,2"]
+
+
 def test_the_page_of_commands_loads_nothing_heavy() -> None:
     check = "import sys; print(sorted({'torch', 'hydra', 'numpy', 'omegaconf', 'yaml'} & set(sys.modules)))"
     shown = subprocess.run(

@@ -20,6 +20,8 @@ FLAGS = """\
   --info               how the configuration came about: search path, defaults
 """
 
+LISTS = ("checkpoint", "predictions")  # of several files, with commas between
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -69,7 +71,7 @@ def parse(command: str, arguments: Sequence[str]) -> Invocation:
     return Invocation(
         command=command,
         config_name=known.config_name or command,
-        overrides=[taken_literally(override) for override in known.overrides],
+        overrides=[taken_literally(word, () if known.multirun else LISTS) for word in known.overrides],
         flags=flags,
         config_dir=config_dir,
         help=known.help,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 
 
-def taken_literally(override: str) -> str:
+def taken_literally(override: str, lists: Collection[str] = ()) -> str:
     """Quote the value of `KEY=VALUE` where Hydra's grammar has no place for a plain text.
 
     Hydra refuses letters outside ASCII, and takes a comma for a sweep and brackets for a list. The value is
-    quoted when it cannot be read but is no unfinished list, and when it would be read as a sweep or a list
-    but names a file that is there. Everything else stays as it is: a number is a number.
+    quoted when it cannot be read but is no unfinished list, when it would be read as a sweep or a list but
+    names a file that is there, and when it would be a sweep over one of `lists`, settings that take several
+    files with commas between. Everything else stays as it is: a number is a number.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -28,7 +30,7 @@ def taken_literally(override: str) -> str:
         literal = value[0] not in "[{\"'" or os.path.exists(value)
     else:
         collection = parsed.is_sweep_override() or isinstance(parsed.value(), list | dict)
-        literal = collection and os.path.exists(value)
+        literal = (collection and os.path.exists(value)) or (parsed.is_sweep_override() and key in lists)
     return f"{key}={quoted(value)}" if literal else override
 
 

@@ -1,46 +1,216 @@
-"""`evaluate`: judges a checkpoint on lines whose texts are known."""
+"""`evaluate`: judges checkpoints, or any engine's output, on lines whose texts are known."""
 
 from __future__ import annotations
 
 import logging
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.calibration import Calibration
+from ocrtrain.commands.judged_lines import Lines, from_data, lines_to_judge, listed, short_names
+from ocrtrain.commands.progress import Progress
+from ocrtrain.data.image import StoredImage
 from ocrtrain.data.skipped import enforce
 from ocrtrain.errors import InputError
-from ocrtrain.evaluation import Evaluation, evaluate_lines, format_table, write_report
-from ocrtrain.recognizer import Recognizer
+from ocrtrain.evaluation import (
+    Evaluation,
+    Fitted,
+    compare,
+    edit_table,
+    evaluate_lines,
+    format_comparison,
+    format_table,
+    write_comparison,
+    write_report,
+)
+from ocrtrain.evaluation.judgement import Prediction, Reading
+from ocrtrain.evaluation.page import write_page
+from ocrtrain.evaluation.predictions import PredictionFile, match, read_predictions
+from ocrtrain.evaluation.reliability import judge_confidence
+from ocrtrain.text.normalization import Normalization
+
+if TYPE_CHECKING:
+    from ocrtrain.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
+Outcomes = Sequence[Reading | InputError]
 
-def run(config: DictConfig) -> Evaluation:
-    """Read the lines at `config.data.test`, print the figures and write `report.json`."""
-    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
-    source = FolderSource(config.data.test, 1 if recognizer.description.preprocess.channels == 1 else 3)
-    allowed = config.data.max_skipped
-    if notice := enforce(source.skipped, allowed, f"data.test={config.data.test}"):
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one checkpoint or engine made of all lines; `form` is the normal form that its model writes."""
+
+    outcomes: Outcomes
+    form: Normalization = "NFC"
+    fitted: Fitted | None = None
+
+
+NOT_READ = InputError("predictions", "no prediction of the line", "give each line one.")
+FEW_LINES = 100  # a calibration that is fitted to fewer is mostly its prior
+
+
+def run(config: DictConfig) -> list[Evaluation]:
+    """Read the lines, print the figures, write the reports; return an evaluation for each reader."""
+    checkpoints, files = listed(config.checkpoint), listed(config.predictions)
+    check_settings(config, checkpoints, files)
+    opened = [read_predictions(path) for path in files]
+    lines = lines_to_judge(config, opened)
+    readers = [read(path, lines, config) for path in checkpoints]
+    readers += [Read(look_up(file, lines, config.data.max_skipped)) for file in opened]
+
+    lines, readings = leave_out_damaged(lines, [each.outcomes for each in readers], config.data.max_skipped)
+    evaluations = [
+        evaluate_lines(
+            lines.names, lines.spelled(by.form), texts, name, lines.labels, lines.aspects, by.fitted
+        )
+        for name, texts, by in zip(short_names([*checkpoints, *files]), readings, readers, strict=True)
+    ]
+    report(evaluations, lines, config, [*checkpoints, *files])
+    if config.store:
+        store_calibration(checkpoints[0], readers[0].fitted)
+    return evaluations
+
+
+def check_settings(config: DictConfig, checkpoints: Sequence[str], files: Sequence[str]) -> None:
+    """Raise `InputError` for settings that do not go together."""
+    example = "For example: python -m ocrtrain evaluate checkpoint=best.ckpt data.test=DIR"
+    if not checkpoints and not files:
+        raise InputError("checkpoint", "must be given, or predictions", example)
+    if checkpoints and config.data.test is None:
+        raise InputError("data.test", "must be given", example)
+    if config.truth is not None and config.data.test is not None:
+        raise InputError("truth", "is given beside data.test", "name the truths once.")
+    if config.adapter is not None and len(checkpoints) != 1:
+        raise InputError("adapter", "belongs to one checkpoint", "give the one that it was made for.")
+    if config.calibrate is not None and len(checkpoints) != 1:
+        raise InputError("calibrate", "is for one checkpoint at a time", "judge them one after the other.")
+    if config.store and (config.calibrate is None or config.adapter is not None):
+        raise InputError(
+            "store=true",
+            "keeps what calibrate=DIR fits in the checkpoint, which an adapter would share with others",
+            "give calibrate=DIR, and no adapter.",
+        )
+    if config.gallery < 0 or config.batch_size < 1:
+        raise InputError(
+            "gallery, batch_size", "are numbers of lines", "give 0 or more, and 1 or more of them."
+        )
+
+
+def read(path: str, lines: Lines, config: DictConfig) -> Read:
+    """Read all lines with a checkpoint; with `calibrate`, fit its confidence to other lines first."""
+    from ocrtrain.recognizer import Recognizer  # torch, which predictions of other engines do not need
+
+    assert lines.images is not None
+    recognizer = Recognizer.load(path, config.device, config.adapter)
+    form = recognizer.description.charset.writing.normalization
+    if config.calibrate is None:
+        return Read(read_all(recognizer, lines.images, config.batch_size), form)
+    recognizer.calibration = None
+    where = f"calibrate={config.calibrate}"
+    others = from_data(config.calibrate, "calibrate", config.data.max_skipped)
+    if others.images is not None and set(others.images) & set(lines.images):
+        raise InputError(where, "has lines of data.test", "fit to lines that are not judged, as of data.val.")
+    outcomes = read_all(recognizer, others.images or [], config.batch_size)
+    others, (fit_to,) = leave_out_damaged(others, [outcomes], config.data.max_skipped)
+    confidences, exact = judged(others.spelled(form), fit_to)
+    if len(fit_to) < FEW_LINES:
+        log.warning("%s: %d lines are few; the confidence is hardly changed", where, len(fit_to))
+    calibration = Calibration.fit(confidences, exact)
+
+    outcomes = read_all(recognizer, lines.images, config.batch_size)
+    good = [
+        (t, o) for t, o in zip(lines.spelled(form), outcomes, strict=True) if not isinstance(o, InputError)
+    ]
+    before = judge_confidence(*judged([truth for truth, _ in good], [reading for _, reading in good]))
+    fitted = Fitted(calibration, str(config.calibrate), before)
+    return Read([calibrated(o, calibration) for o in outcomes], form, fitted)
+
+
+def judged(truths: Sequence[str], readings: Sequence[Reading]) -> tuple[list[float], list[bool]]:
+    """Give the confidence of each reading, and whether it is exact."""
+    edits = edit_table(truths, [reading.text for reading in readings])[:, 6]
+    return [reading.confidence or 0.0 for reading in readings], edits.astype(bool).tolist()
+
+
+def calibrated(outcome: Reading | InputError, calibration: Calibration) -> Reading | InputError:
+    """Map the confidence of a reading."""
+    if isinstance(outcome, InputError):
+        return outcome
+    return Prediction(outcome.text, calibration(outcome.confidence or 0.0), tuple(outcome.characters))
+
+
+def read_all(
+    recognizer: Recognizer, images: Sequence[str | StoredImage], batch_size: int
+) -> list[Reading | InputError]:
+    """Read images, telling how far it has come; one that cannot be read gives its error in its place."""
+    outcomes: list[Reading | InputError] = []
+    with Progress("lines", len(images)) as progress:
+        for outcome in recognizer.stream_outcomes(images, batch_size):
+            outcomes.append(outcome)
+            progress(1)
+    return outcomes
+
+
+def look_up(file: PredictionFile, lines: Lines, allowed: int) -> Outcomes:
+    """Find the prediction of each line in a file."""
+    rows, others = match(file.ids, lines.names, lines.root)
+    missing = [name for name, row in zip(lines.names, rows, strict=True) if row is None]
+    wrong = {f"line of {lines.where} without a prediction": missing, "prediction of no such line": others}
+    if notice := enforce(wrong, allowed, file.what):
         log.warning("%s", notice)
-    paths = [os.path.join(source.root, name) for name in source.names]
-    spell = recognizer.description.charset.writing.normalize
-    truths, kept, sources, transcripts = [spell(text) for text in source.originals], [], [], []
+    return [NOT_READ if row is None else file.readings[row] for row in rows]
+
+
+def leave_out_damaged(
+    lines: Lines, read: Sequence[Outcomes], allowed: int
+) -> tuple[Lines, list[list[Reading]]]:
+    """Keep the lines that every reader could read; raises `InputError` if too many are left out."""
     damaged: dict[str, list[str]] = {}
-    for i, outcome in enumerate(recognizer.stream_outcomes(paths, config.batch_size)):
-        if isinstance(outcome, InputError):
-            damaged.setdefault(outcome.why, []).append(source.names[i])
+    kept = []
+    for i, name in enumerate(lines.names):
+        error = next((o[i] for o in read if isinstance(o[i], InputError)), None)
+        if isinstance(error, InputError):
+            damaged.setdefault(error.why, []).append(name)
         else:
-            kept.append(truths[i])
-            sources.append(source.names[i])
-            transcripts.append(outcome)
-    left = allowed - sum(len(names) for names in source.skipped.values())
-    if notice := enforce(damaged, left, f"data.test={config.data.test}"):
+            kept.append(i)
+    told = damaged.pop(NOT_READ.why, [])  # already, where they were looked up
+    if notice := enforce(damaged, allowed - lines.skipped - len(told), lines.where):
         log.warning("%s", notice)
-    evaluation = evaluate_lines(sources, kept, transcripts)
-    folder = Path(config.output or config.adapter or Path(config.checkpoint).parent)
-    print(format_table(evaluation))
-    path = write_report(evaluation, folder)
-    log.info("report: %s", path)
-    return evaluation
+    good = [[o for i in kept if not isinstance(o := outcomes[i], InputError)] for outcomes in read]
+    return (lines if len(kept) == len(lines.names) else lines.only(kept)), good
+
+
+def report(evaluations: list[Evaluation], lines: Lines, config: DictConfig, paths: Sequence[str]) -> None:
+    """Print the table and write the reports, the page last, since it takes longest."""
+    folder = Path(config.output or config.adapter or Path(paths[0]).expanduser().parent)
+    comparisons = compare(evaluations)
+    if comparisons:
+        print(format_comparison(evaluations, comparisons))
+        written = write_comparison(evaluations, comparisons, folder)
+    else:
+        print(format_table(evaluations[0]))
+        written = write_report(evaluations[0], folder)
+    path = written.with_suffix(".html")
+    page = write_page(evaluations, comparisons, path, lines.images, config.gallery, f"of {lines.where}")
+    log.info("report: %s", written)
+    log.info("to look at: %s", page)
+
+
+def store_calibration(path: str, fitted: Fitted | None) -> None:
+    """Write a fitted calibration into its checkpoint, which is otherwise as it was."""
+    import torch
+
+    from ocrtrain.checkpoint import KEY, read_checkpoint
+    from ocrtrain.files import atomic_path
+
+    assert fitted is not None
+    content = read_checkpoint(path)
+    content[KEY]["calibration"] = fitted.calibration.as_dict()
+    with atomic_path(Path(path).expanduser()) as temporary:
+        torch.save(content, temporary)
+    log.info("stored in %s: predict now gives calibrated confidences", path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -91,12 +93,24 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def as_pixels(image: Path | Image.Image | NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
-    """Turn a path, a Pillow image or an array into uint8 [H, W] (1 channel) or [H, W, 3].
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image that is read when it is looked at, wherever it lies: `where` names it, `read` gives pixels."""
+
+    where: str
+    read: Callable[[Channels], NDArray[np.uint8]] = field(compare=False)
+
+
+def as_pixels(
+    image: Path | StoredImage | Image.Image | NDArray[Any], channels: Channels
+) -> NDArray[np.uint8]:
+    """Turn a path, a stored image, a Pillow image or an array into uint8 [H, W] (1 channel) or [H, W, 3].
 
     An array is [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (alpha last): uint8, bool, or float from 0 (black)
     to 1 (white). Raises `InputError` for anything else.
     """
+    if isinstance(image, StoredImage):
+        return image.read(channels)
     if isinstance(image, np.ndarray):
         return _convert(Image.fromarray(_as_uint8(image)), channels)
     if isinstance(image, Image.Image):

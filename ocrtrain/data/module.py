@@ -380,4 +380,6 @@ def ignore_signals(worker: int) -> None:
 def texts_of(part: Part) -> Sequence[str]:
     """Give what tells how a part's lines run: its texts, or the symbols that it draws."""
     source = part.source
-    return source.originals if isinstance(source, StoredLines) else source.generator.charset.symbols
+    if isinstance(source, StoredLines):
+        return source.originals
+    return source.generator.charset.symbols if isinstance(source, GeneratedLines) else ()

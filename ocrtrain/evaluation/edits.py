@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 
@@ -14,6 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from ocrtrain.text import normalize
 
 BLOCK = 2048
+STRANGE_SPACE = re.compile(r"[^\S ]")  # where it does not occur, words are what `str.split` finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def edit_table(references: Sequence[str], predictions: Sequence[str]) -> NDArray
 
 
 def _edit_table(references: Sequence[str], predictions: Sequence[str]) -> NDArray[np.int64]:
-    truths, readings = [normalize(t) for t in references], [normalize(t) for t in predictions]
+    truths, readings = normalize_all(references), normalize_all(predictions)
     lengths = np.fromiter(map(len, truths), np.int64, len(truths))
     excess = np.fromiter(map(len, readings), np.int64, len(readings)) - lengths
     distances = _distances(truths, readings)
@@ -100,19 +102,53 @@ def _edit_table(references: Sequence[str], predictions: Sequence[str]) -> NDArra
     # Lengths and distance alone fix the three counts, unless an insertion and a deletion could pair up.
     for i in np.flatnonzero(distances - np.abs(excess) >= 2).tolist():
         operations = Levenshtein.editops(truths[i], readings[i]).as_list()
-        deletions[i] = sum(operation[0] == "delete" for operation in operations)
+        deletions[i] = [operation[0] for operation in operations].count("delete")
         insertions[i] = excess[i] + deletions[i]
     substitutions = distances - insertions - deletions
 
-    words = [split_words(truth) for truth in truths]
-    word_edits = np.zeros_like(distances)
+    word_counts, word_edits = count_words(truths), np.zeros_like(distances)
     wrong = np.flatnonzero(distances)
     indices = wrong.tolist()
-    word_edits[wrong] = _distances([words[i] for i in indices], [split_words(readings[i]) for i in indices])
-    word_counts = np.fromiter(map(len, words), np.int64, len(words))
+    sides = [_split_all([side[i] for i in indices]) for side in (truths, readings)]
+    word_edits[wrong] = _distances(*sides)
     exact = (distances == 0).astype(np.int64)
     columns = (substitutions, deletions, insertions, lengths, word_edits, word_counts, exact)
     return np.stack([*columns, np.ones_like(exact)], axis=1)
+
+
+def exact_table(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Give what `edit_table` gives where each text is read as it is, without comparing: int64 [N, 8]."""
+    table = np.zeros((len(texts), len(fields(EditCounts))), np.int64)
+    for start in range(0, len(texts), BLOCK):
+        block = normalize_all(texts[start : start + BLOCK])
+        rows = slice(start, start + len(block))
+        table[rows, 3] = np.fromiter(map(len, block), np.int64, len(block))
+        table[rows, 5] = count_words(block)
+    table[:, 6:] = 1
+    return table
+
+
+def normalize_all(texts: Sequence[str]) -> Sequence[str]:
+    """Bring texts to NFC; a look at all of them together tells whether there is anything to do."""
+    if unicodedata.is_normalized("NFC", "\n".join(texts)):  # nothing composes with a line's end
+        return texts
+    return [normalize(text) for text in texts]
+
+
+def count_words(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Count the words of each text, as `split_words` finds them: int64 [N]."""
+    if STRANGE_SPACE.search("".join(texts)):
+        return np.array([len(split_words(text)) for text in texts], np.int64)
+    joined = "\n" + "\n".join(texts)
+    characters = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    blank = (characters == ord(" ")) | (characters == ord("\n"))
+    begins = np.flatnonzero(blank[:-1] & ~blank[1:])
+    lines = np.searchsorted(np.flatnonzero(characters == ord("\n")), begins, side="right") - 1
+    return np.bincount(lines, minlength=len(texts)).astype(np.int64)
+
+
+def _split_all(texts: Sequence[str]) -> list[list[str]]:
+    return list(map(split_words if STRANGE_SPACE.search("".join(texts)) else str.split, texts))
 
 
 def _distances(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> NDArray[np.int64]:

@@ -1,99 +1,130 @@
-"""A recognizer's judgement: its figures, and the lines behind them."""
+"""An evaluation, or several, as JSON; docs/evaluation.md says what each key means."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ocrtrain
-from ocrtrain.errors import InputError
-from ocrtrain.evaluation.edits import EditCounts, edit_table
-from ocrtrain.evaluation.intervals import cer_interval
+from ocrtrain.evaluation.breakdown import Group
+from ocrtrain.evaluation.comparison import Comparison
+from ocrtrain.evaluation.confusions import Confusions, Found
+from ocrtrain.evaluation.edits import EditCounts
+from ocrtrain.evaluation.judgement import Evaluation
 from ocrtrain.files import write_text_atomically
-from ocrtrain.text import normalize
 
-if TYPE_CHECKING:
-    # Judging texts must not import torch, which decoding needs.
-    from ocrtrain.decoding.transcript import Transcript
-
-WORST_LINES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedLine:
-    """One line: where it comes from, both texts in NFC, the reading's confidence and its edit distance."""
-
-    source: str
-    truth: str
-    prediction: str
-    confidence: float
-    edits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What a recognizer made of some lines; `interval` is the 95% confidence interval of the CER."""
-
-    counts: EditCounts
-    interval: tuple[float, float]
-    lines: tuple[JudgedLine, ...]
-
-    @property
-    def mean_confidence(self) -> float:
-        """The lines' mean confidence, which comes close to the line accuracy if it is well calibrated."""
-        return sum(line.confidence for line in self.lines) / max(len(self.lines), 1)
-
-    def worst(self, count: int) -> list[JudgedLine]:
-        """List the lines with errors that cost the corpus most edits; of equals, the shorter truth first."""
-        wrong = (line for line in self.lines if line.edits)
-        return sorted(wrong, key=lambda line: (-line.edits, len(line.truth)))[:count]
-
-
-def evaluate_lines(
-    sources: Sequence[str], truths: Sequence[str], transcripts: Sequence[Transcript]
-) -> Evaluation:
-    """Judge N transcripts by N truths; raises `InputError` if N is 0, since nothing can be said then."""
-    if not sources:
-        raise InputError(
-            "evaluation", "there are no lines to judge", "name a folder or list that has images with texts."
-        )
-    predictions = [transcript.text for transcript in transcripts]
-    table = edit_table(truths, predictions)
-    counts = EditCounts.from_list(table.sum(axis=0))
-    edits = table[:, :3].sum(axis=1)
-    lines = tuple(
-        JudgedLine(source, normalize(truth), normalize(transcript.text), transcript.confidence, distance)
-        for source, truth, transcript, distance in zip(
-            sources, truths, transcripts, edits.tolist(), strict=True
-        )
-    )
-    return Evaluation(counts, cer_interval(edits, table[:, 3]), lines)
+SCHEMA = 1  # goes up when a key changes its meaning or goes; new keys may come without
+WORST_LINES, CONFUSIONS, CHARACTERS = 100, 200, 500
 
 
 def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
     """Write `report.json` into `folder`, whole or not at all, and return its path.
 
-    The keys, rates being fractions, not percent:
-    cer, wer, line_accuracy: the rates of `EditCounts`; cer_interval: [low, high], 95%, bootstrap over lines;
-    lines, exact_lines, characters, words: counts of the truth; substitutions, deletions, insertions: of
-    characters; word_edits; mean_confidence: 0..1; worst: the 100 lines with most edits, those with errors
-    only, as {source, truth, prediction, confidence, edits}; version: the ocrtrain that wrote the report.
     Raises `InputError` where it cannot be written.
     """
+    return _write(Path(folder) / "report.json", as_report(evaluation))
+
+
+def write_comparison(
+    evaluations: Sequence[Evaluation], comparisons: Sequence[Comparison], folder: str | Path
+) -> Path:
+    """Write `comparison.json` into `folder`, whole or not at all, and return its path."""
+    content = {
+        "schema": SCHEMA,
+        "version": ocrtrain.__version__,
+        "readers": [as_report(evaluation) for evaluation in evaluations],
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+    }
+    return _write(Path(folder) / "comparison.json", content)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> Path:
+    write_text_atomically(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def as_report(evaluation: Evaluation) -> dict[str, Any]:
+    """Give an evaluation as plain types; rates are fractions, not percent."""
     counts = evaluation.counts
-    report: dict[str, Any] = {
+    return {
+        "schema": SCHEMA,
+        "version": ocrtrain.__version__,
+        "name": evaluation.name,
         "cer": counts.cer,
         "cer_interval": list(evaluation.interval),
         "wer": counts.wer,
+        "wer_interval": list(evaluation.wer_interval),
         "line_accuracy": counts.line_accuracy,
+        "line_accuracy_interval": list(evaluation.line_accuracy_interval),
         **asdict(counts),
         "mean_confidence": evaluation.mean_confidence,
+        "variants": {
+            figures.variant.name: {
+                "rule": figures.variant.rule,
+                **_rates(figures.counts, figures.interval, figures.variant.words),
+            }
+            for figures in evaluation.variants
+        },
+        "groups": {kind: [_group(g) for g in groups] for kind, groups in evaluation.groups.items()},
+        **_characters(evaluation.confusions),
+        "confidence": _confidence(evaluation),
         "worst": [asdict(line) for line in evaluation.worst(WORST_LINES)],
-        "version": ocrtrain.__version__,
     }
-    path = Path(folder) / "report.json"
-    write_text_atomically(path, json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-    return path
+
+
+def _rates(counts: EditCounts, interval: tuple[float, float], words: bool = True) -> dict[str, Any]:
+    return {
+        "cer": counts.cer,
+        "cer_interval": list(interval),
+        "wer": counts.wer if words else None,
+        "line_accuracy": counts.line_accuracy,
+        "edits": counts.edits,
+        "characters": counts.characters,
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"name": group.name, "lines": group.counts.lines, **_rates(group.counts, group.interval)}
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return {**asdict(found), "recall": found.recall, "precision": found.precision}
+
+
+def _characters(confusions: Confusions) -> dict[str, Any]:
+    def listed(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+        most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS]
+        return [{"truth": truth, "read": read, "count": count} for (truth, read), count in most]
+
+    return {
+        "spaces": _found(confusions.spaces()),
+        "character_classes": [_found(found) for found in confusions.classes()],
+        "each_character": [_found(found) for found in confusions.characters()[:CHARACTERS]],
+        "confusions": listed(confusions.pairs),
+        "string_confusions": listed(confusions.strings),
+    }
+
+
+def _confidence(evaluation: Evaluation) -> dict[str, Any] | None:
+    if evaluation.reliability is None:
+        return None
+    fitted = evaluation.fitted
+    calibration = (
+        None
+        if fitted is None
+        else {
+            **fitted.calibration.as_dict(),
+            "data": fitted.data,
+            "ece_before": fitted.before.ece,
+            "bins_before": [asdict(each) for each in fitted.before.bins],
+        }
+    )
+    return {
+        **asdict(evaluation.reliability),
+        "bins": [asdict(each) for each in evaluation.reliability.bins],
+        "kept": [asdict(point) for point in evaluation.kept],
+        "calibration": calibration,
+    }

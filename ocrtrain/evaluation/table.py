@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ocrtrain.evaluation.alignment import align, by_grapheme, is_right_to_left
-from ocrtrain.evaluation.report import Evaluation, JudgedLine
+from ocrtrain.evaluation.comparison import Comparison, sureness
+from ocrtrain.evaluation.judgement import Evaluation, JudgedLine
 
 GAP = "·"
 INDENT = "    "
 MAX_ROWS = 4
+MILDER = {
+    "case_folded": "without case",
+    "no_punctuation": "without punctuation",
+    "no_white_space": "without spaces",
+}
 
 
-def format_table(evaluation: Evaluation, width: int = 100, worst: int = 10) -> str:
+def format_table(evaluation: Evaluation, width: int = 100, worst: int = 5) -> str:
     """Tell an evaluation to a reader who knows none of our names, in lines of at most `width` columns.
 
     The worst lines show truth over reading, aligned, with `·` where one side has nothing and a mark beneath
     each error; only the source may be longer than `width`. Control characters and other invisible ones are
     spelled as escapes. Text written from right to left is not aligned: a terminal reorders it.
     """
-    counts, (low, high) = evaluation.counts, evaluation.interval
+    counts = evaluation.counts
     edits = f"{counts.substitutions:,} wrong, {counts.deletions:,} missing, {counts.insertions:,} extra"
     rows = [
-        ("CER", _percent(counts.cer), f"95% interval {_percent(low)} to {_percent(high)}"),
-        ("", "", f"{counts.edits:,} edits in {counts.characters:,} characters: {edits}"),
-        ("WER", _percent(counts.wer), f"{counts.word_edits:,} edits in {counts.words:,} words"),
         (
-            "lines without error",
-            _percent(counts.line_accuracy),
+            "CER",
+            counts.cer,
+            evaluation.interval,
+            f"{counts.edits:,} edits in {counts.characters:,} characters",
+        ),
+        ("WER", counts.wer, evaluation.wer_interval, f"{counts.word_edits:,} in {counts.words:,} words"),
+        (
+            "exact lines",
+            counts.line_accuracy,
+            evaluation.line_accuracy_interval,
             f"{counts.exact_lines:,} of {counts.lines:,}",
         ),
-        ("mean confidence", _percent(evaluation.mean_confidence), "the recognizer's own guess of the above"),
     ]
-    text = [f"{name:<20}{value:>8}   {note}".rstrip() for name, value, note in rows]
+    text = [f"{'':<14}{'rate':>8}   95% interval"]
+    for name, rate, interval, note in rows:
+        text.append(f"{name:<14}{_percent(rate):>8}   {_between(interval):<20}   {note}")
+    text += [f"{'edits':<14}{edits}", *_further(evaluation, width)]
     shown = evaluation.worst(worst)
     if shown:
         wrong = counts.lines - counts.exact_lines
@@ -44,6 +57,78 @@ def format_table(evaluation: Evaluation, width: int = 100, worst: int = 10) -> s
     return "\n".join(text)
 
 
+def _further(evaluation: Evaluation, width: int) -> Iterator[str]:
+    """Yield a row for each of the other figures that has something to tell."""
+    spaces, reliability, fitted = evaluation.confusions.spaces(), evaluation.reliability, evaluation.fitted
+    if spaces.recall is not None and spaces.precision is not None:
+        found = f"{_percent(spaces.recall)} of {spaces.truth:,} found"
+        yield f"{'spaces':<14}{found}, {_percent(spaces.precision)} of {spaces.read:,} read are right"
+    if evaluation.counts.edits:
+        milder = [f"{_percent(f.counts.cer)} {MILDER[f.variant.name]}" for f in evaluation.variants]
+        yield f"{'milder CER':<14}{', '.join(milder)}"
+        yield f"{'confused':<14}{_most_confused(evaluation, width - 14)}"
+    for kind, groups in evaluation.groups.items():
+        if kind in ("source", "script") and len(groups) > 1:
+            each = [f"{visible(g.name)} {_percent(g.counts.cer)} ({g.counts.lines:,})" for g in groups]
+            yield f"{'by ' + kind:<14}{_as_fits(each, width - 14, ', ')}"
+    if reliability is not None:
+        means = f"mean {_percent(reliability.mean)}, calibration error {_percent(reliability.ece)}"
+        if fitted is not None:
+            means += f" (before fitting: {_percent(fitted.before.ece)})"
+        yield f"{'confidence':<14}{means}, by chance {_percent(reliability.chance)}"
+
+
+def _most_confused(evaluation: Evaluation, room: int) -> str:
+    pairs, strings = evaluation.confusions.pairs, evaluation.confusions.strings
+    most = sorted((pairs + strings).items(), key=lambda item: (-item[1], item[0]))[:20]
+    return _as_fits([f"{_named(truth)} > {_named(read)} {count:,}x" for (truth, read), count in most], room)
+
+
+def _named(text: str) -> str:
+    named = {"": "nothing", " ": "space"}
+    return named.get(text) or visible(text).replace(" ", "\u2423")
+
+
+def _as_fits(parts: Sequence[str], room: int, between: str = ",  ") -> str:
+    """Join as many of the first parts as have room, at least one."""
+    text = parts[0]
+    for part in parts[1:]:
+        if columns(text + between + part) > room - len(" ..."):
+            return f"{text} ..."
+        text += between + part
+    return text
+
+
+def format_comparison(evaluations: Sequence[Evaluation], comparisons: Sequence[Comparison]) -> str:
+    """Tell which of several readers of the same lines is better, by how much and how sure."""
+    width = max(len("reader"), *(columns(visible(e.name)) for e in evaluations))
+    lines = evaluations[0].counts.lines
+    text = [
+        f"{'reader':<{width}}{'CER':>9}   {'95% interval':<20}{'WER':>9}{'exact':>9}   of {lines:,} lines"
+    ]
+    for e in sorted(evaluations, key=lambda e: e.counts.cer):
+        name = visible(e.name) + " " * (width - columns(visible(e.name)))
+        rates = f"{_percent(e.counts.wer):>9}{_percent(e.counts.line_accuracy):>9}"
+        text.append(f"{name}{_percent(e.counts.cer):>9}   {_between(e.interval):<20}{rates}")
+    text.append("")
+    for c in comparisons:
+        low, high = (100 * bound for bound in c.cer.interval)
+        by = f"CER {100 * c.cer.difference:+.2f} points (95% interval {low:+.2f} to {high:+.2f})"
+        second, first = visible(c.second), visible(c.first)
+        verdict = "better" if c.is_sure else "perhaps better, but these lines are too few to be sure"
+        if not c.cer.difference:
+            verdict = "as good"
+        text.append(f"{second} against {first}: {by}")
+        text.append(
+            f"{INDENT}{verdict}; it makes fewer errors with a probability of {sureness(c.cer.probability)}"
+        )
+    return "\n".join(text)
+
+
+def _between(interval: tuple[float, float]) -> str:
+    return f"{_percent(interval[0])} to {_percent(interval[1])}"
+
+
 def _percent(rate: float) -> str:
     return f"{100 * rate:.2f}%"
 
@@ -51,7 +136,8 @@ def _percent(rate: float) -> str:
 def _worst_line(rank: int, line: JudgedLine, width: int) -> Iterator[str]:
     yield f"{rank:>2}. {visible(line.source)}"
     edits = "1 edit" if line.edits == 1 else f"{line.edits:,} edits"
-    yield f"{INDENT}{edits} in {len(line.truth):,} characters, confidence {_percent(line.confidence)}"
+    confidence = "" if line.confidence is None else f", confidence {_percent(line.confidence)}"
+    yield f"{INDENT}{edits} in {len(line.truth):,} characters{confidence}"
     yield from side_by_side(line.truth, line.prediction, width - len(INDENT), INDENT)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jiwer.transforms import ReduceToListOfListOfChars
 
 from ocrtrain.evaluation import EditCounts, count_edits, edit_table
-from ocrtrain.evaluation.edits import BLOCK
+from ocrtrain.evaluation.edits import BLOCK, exact_table
 
 # jiwer strips the ends of a line before it counts characters; its other default, nothing else, is ours.
 CHARACTERS = ReduceToListOfListOfChars()
@@ -117,6 +117,12 @@ def test_parts_add_up_to_the_whole(pairs: list[tuple[str, str]], cut: int) -> No
     assert EditCounts.from_list(whole.to_list()) == whole
     assert EditCounts.from_list([float(count) for count in whole.to_list()]) == whole
     assert sum((EditCounts.from_list(row) for row in edit_table(truths, reads)), EditCounts()) == whole
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(TEXTS, max_size=6))
+def test_what_is_read_exactly_need_not_be_compared(texts: list[str]) -> None:
+    assert (exact_table(texts) == edit_table(texts, texts)).all()
 
 
 def test_unequal_lists_are_refused() -> None:

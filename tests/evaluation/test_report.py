@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jiwer
 import pytest
 
 import ocrtrain
+from ocrtrain.calibration import Calibration
 from ocrtrain.decoding import Transcript
 from ocrtrain.errors import InputError
-from ocrtrain.evaluation import Evaluation, cer_interval, evaluate_lines, write_report
+from ocrtrain.evaluation import (
+    Evaluation,
+    Fitted,
+    Prediction,
+    cer_interval,
+    compare,
+    evaluate_lines,
+    write_report,
+)
+from ocrtrain.evaluation.reliability import judge_confidence
+from ocrtrain.evaluation.report import SCHEMA, as_report
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 
 TRUTHS = ["der Weg", "die Zeit", "cafe\u0301", "ein langer Satz", ""]
 READS = ["der Weg", "dei Zeit", "café", "en lagner", "ß"]
@@ -43,6 +60,7 @@ def test_the_report_comes_back_as_it_was_meant(evaluation: Evaluation, tmp_path:
     assert edits == 11 and report["word_edits"] == 1 + 3 + 1
     assert report["mean_confidence"] == pytest.approx(0.5)
     assert report["version"] == ocrtrain.__version__
+    assert report["schema"] == SCHEMA == 1
     # Errors only, most edits first; a file name that is no UTF-8 survives.
     assert [line["source"] for line in report["worst"]] == ["d/ü\udcff.png", "b.png", "e.png"]
     assert report["worst"][0] == {
@@ -52,6 +70,57 @@ def test_the_report_comes_back_as_it_was_meant(evaluation: Evaluation, tmp_path:
         "confidence": 0.1,
         "edits": 8,
     }
+
+
+def test_every_key_is_explained(evaluation: Evaluation) -> None:
+    """docs/evaluation.md has a row for each key of the report, and none for what is not in it."""
+    tables = GUIDE.read_text("utf-8").partition("## report.json")[2]
+    explained = set(re.findall(r"^\| `([\w.\[\]]+)` \|", tables, re.MULTILINE))
+    fitted = Fitted(Calibration(1.0, 0.0, 5), "val", judge_confidence([0.5], [True]))
+    report = as_report(dataclasses.replace(evaluation, fitted=fitted, aspects=[1.0] * 5))
+    comparison = {"readers": [], "comparisons": [dataclasses.asdict(compare([evaluation] * 2)[0])]}
+    assert set(keys({**report, **comparison})) == explained
+
+
+LIKE_OTHERS = (
+    "character_classes",
+    "each_character",
+    "string_confusions",
+    "bins_before",
+    "wer",
+    "line_errors",
+)
+
+
+def keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Name each key of a report; what is the same for all entries of a list or a table is named once."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        yield name
+        if key in LIKE_OTHERS:
+            continue
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from keys(value[0], f"{name}[].")
+        elif key in ("variants", "groups"):
+            first = next(iter(value.values()))
+            yield from keys(first[0] if isinstance(first, list) else first, f"{name}[].")
+        elif isinstance(value, dict):
+            yield from keys(value, f"{name}.")
+
+
+def test_figures_of_groups_and_confusions_are_there(evaluation: Evaluation) -> None:
+    report = as_report(evaluation)
+    assert {g["name"]: g["lines"] for g in report["groups"]["source"]} == {".": 4, "d": 1}
+    assert report["variants"]["no_white_space"]["wer"] is None
+    assert sum(each["count"] for each in report["confusions"]) == 11
+    assert report["confidence"]["kept"][0]["cer"] == report["cer"]
+    assert report["spaces"]["truth"] == 4
+
+
+def test_without_confidences_there_is_no_word_of_them() -> None:
+    readings = [Prediction("ab", 0.5), Prediction("ab")]
+    report = as_report(evaluate_lines(["1", "2"], ["ab", "ac"], readings))
+    assert report["confidence"] is None and report["mean_confidence"] is None
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(evaluation: Evaluation, tmp_path: Path) -> None:

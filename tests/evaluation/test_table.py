@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtrain.decoding import Transcript
-from ocrtrain.evaluation import evaluate_lines, format_table
+from ocrtrain.evaluation import Prediction, evaluate_lines, format_table
 from ocrtrain.evaluation.table import columns, side_by_side
 
 
@@ -22,11 +22,15 @@ def test_a_whole_table() -> None:
     assert (
         table(("der alte Weg", "der altc eg"), ("gut", "gut"), ("ja", "ja!"))
         == """\
-CER                   17.65%   95% interval 0.00% to 50.00%
-                               3 edits in 17 characters: 1 wrong, 1 missing, 1 extra
-WER                   60.00%   3 edits in 5 words
-lines without error   33.33%   1 of 3
-mean confidence       25.00%   the recognizer's own guess of the above
+                  rate   95% interval
+CER             17.65%   0.00% to 50.00%        3 edits in 17 characters
+WER             60.00%   0.00% to 100.00%       3 in 5 words
+exact lines     33.33%   0.00% to 100.00%       1 of 3
+edits         1 wrong, 1 missing, 1 extra
+spaces        100.00% of 2 found, 100.00% of 2 read are right
+milder CER    17.65% without case, 11.76% without punctuation, 20.00% without spaces
+confused      nothing > ! 1x,  W > nothing 1x,  e > c 1x
+confidence    mean 25.00%, calibration error 8.33%, by chance 19.95%
 
 The worst lines, 2 of 2 with errors (beneath the texts: ^ wrong, - missing, + extra):
 
@@ -48,9 +52,18 @@ def test_without_errors_there_are_no_worst_lines() -> None:
     assert "worst" not in table(("gut", "gut"))
 
 
-def test_ten_worst_lines_of_many() -> None:
+def test_five_worst_lines_of_many() -> None:
     text = table(*[("abc", "abd")] * 30)
-    assert "10 of 30 with errors" in text and text.count("truth  ") == 10
+    assert "5 of 30 with errors" in text and text.count("truth  ") == 5
+
+
+def test_groups_show_where_there_are_several() -> None:
+    sources = ["a/1.png", "a/2.png", "b/1.png"]
+    readings = [Prediction("xy"), Prediction("xy"), Prediction("xz")]
+    text = format_table(evaluate_lines(sources, ["xy", "xy", "\u0430\u0431"], readings))
+    assert "by source     a 0.00% (2), b 100.00% (1)" in text
+    assert "by script     Latin 0.00% (2), Cyrillic 100.00% (1)" in text
+    assert "confidence" not in text
 
 
 def test_wide_and_combining_characters_stay_aligned() -> None:

@@ -1,0 +1,86 @@
+"""From how sure a recognizer says it is to how often it is right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEAST, MOST = 1e-12, 1 - 1e-7  # beyond these a confidence is a matter of rounding
+PRIOR = 1.0  # as much evidence as about one line, for changing nothing
+STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A monotone map of line confidences: the logit times `scale`, plus `shift`.
+
+    1 / `scale` is a temperature; `shift` mends what a temperature cannot, a recognizer that is too modest or
+    too sure at every level. `scale` > 0, so that the order of lines stays, and with it every choice among
+    them. `lines`: how many it was fitted to.
+    """
+
+    scale: float
+    shift: float
+    lines: int = 0
+
+    def __call__(self, confidence: float) -> float:
+        """Map one confidence, 0..1; 0 stays 0."""
+        if confidence <= 0:
+            return 0.0
+        x = min(max(confidence, LEAST), MOST)
+        return 1 / (1 + math.exp(-(self.scale * math.log(x / (1 - x)) + self.shift)))
+
+    def as_dict(self) -> dict[str, float]:
+        """Give it as plain types, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def fit(cls, confidences: ArrayLike, exact: ArrayLike) -> Self:
+        """Fit to lines with known texts: confidences [N] and whether each was read without error [N].
+
+        This is logistic regression on the logit (Platt, 1999) by Newton's method, with a weak prior for the
+        identity: few lines change little, and perfectly separated ones do not run away. Raises `ValueError`
+        if there are no lines.
+        """
+        x = np.clip(np.asarray(confidences, np.float64), LEAST, MOST)
+        y = np.asarray(exact, np.float64)
+        if len(x) == 0:
+            raise ValueError("a calibration needs at least one line")
+        features = np.stack([np.log(x / (1 - x)), np.ones_like(x)], axis=1)
+        # exp(log_scale) keeps the map monotone whatever the data say.
+        log_scale, shift = 0.0, 0.0
+        best = _loss(features, y, log_scale, shift)
+        for _ in range(STEPS):
+            step = _newton_step(features, y, log_scale, shift)
+            while True:  # halve until it helps
+                tried = _loss(features, y, log_scale + step[0], shift + step[1])
+                if tried <= best or float(np.abs(step).max()) < 1e-9:
+                    break
+                step = step / 2
+            log_scale, shift, best = log_scale + float(step[0]), shift + float(step[1]), tried
+            if float(np.abs(step).max()) < 1e-9:
+                break
+        return cls(math.exp(log_scale), shift, len(x))
+
+
+def _loss(features: NDArray[np.float64], y: NDArray[np.float64], log_scale: float, shift: float) -> float:
+    z = features @ np.array([math.exp(min(log_scale, 50.0)), shift])
+    penalty = PRIOR * (log_scale**2 + shift**2) / 2
+    return float(np.logaddexp(0, z).sum() - (y * z).sum() + penalty)
+
+
+def _newton_step(
+    features: NDArray[np.float64], y: NDArray[np.float64], log_scale: float, shift: float
+) -> NDArray[np.float64]:
+    scale = math.exp(log_scale)
+    chances = 1 / (1 + np.exp(-np.clip(features @ np.array([scale, shift]), -50, 50)))
+    inner = features * np.array([scale, 1.0])
+    gradient = inner.T @ (chances - y) + PRIOR * np.array([log_scale, shift])
+    # Gauss-Newton: without the term that could make it indefinite, each step leads downhill.
+    curvature = (inner * (chances * (1 - chances))[:, None]).T @ inner + PRIOR * np.eye(2)
+    step: NDArray[np.float64] = -np.linalg.solve(curvature, gradient)
+    return np.clip(step, -2, 2)
