@@ -87,7 +87,7 @@ def test_text_from_right_to_left_is_shown_as_it_stands() -> None:
     assert list(side_by_side("بسم الله", "بسم اله", 60)) == ["truth  بسم الله", "read   بسم اله"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=60), st.text(max_size=60)), min_size=1, max_size=4))
 def test_any_text_prints_without_control_codes_within_the_width(pairs: list[tuple[str, str]]) -> None:
     text = table(*pairs, width=100)
