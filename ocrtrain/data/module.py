@@ -271,7 +271,8 @@ class LineData(LightningDataModule):
             sorted({s for c in drawn for s in c.symbols}.union(*(symbols_of(s.originals) for s in stored)))
         )
 
-    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64]:
+    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64] | None:
+        """Name what is odd in a part's texts, and give the lines that can be learned (None: all of them)."""
         source = part.source
         assert isinstance(source, StoredLines)
         name = f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
@@ -300,6 +301,8 @@ class LineData(LightningDataModule):
                 "correct them, raise data.height, or set "
                 f"data.max_skipped={len(findings.too_long_lines)} to train without them.",
             )
+        if not findings.leave_out:
+            return None
         usable = np.delete(np.arange(len(source)), closer[findings.leave_out])
         if not len(usable):
             raise InputError(name, "no line is left", "see the reasons above.")

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.strings import Strings
 from ocrtrain.text.normalization import normalize
 
 _LINES = 8192
 _CODES = 0x110000
-_SPACE = 32
-_END = 10
 
 
 def symbols_of(texts: Sequence[str]) -> set[str]:
     """Collect the characters of `texts`, each of one line, in NFC."""
     there = np.zeros(_CODES, np.bool_)
-    for start in range(0, len(texts), _LINES):
-        # Nothing composes with the line's end that parts them.
-        there[_codes(normalize("\n".join(texts[start : start + _LINES])))] = True
-    there[_END] = False
+    for start, _, block, codes in _blocks(texts):
+        if block.isascii() or unicodedata.is_normalized("NFC", block):
+            there[codes] = True
+            continue
+        # One by one: with the end of one text, the beginning of the next might compose.
+        for text in texts[start : start + _LINES]:
+            there[_codes(normalize(text))] = True
     return {chr(code) for code in np.flatnonzero(there)}
 
 
@@ -40,41 +43,41 @@ def suspects(
     # One table of all code points says whether a character is odd by itself.
     odd = np.ones(_CODES, np.bool_)
     odd[[ord(symbol) for symbol in known]] = False
-    odd[_END] = False
-    for low, high in ((0x00, 0x0A), (0x0B, 0x20), (0x7F, 0xA0), (0x2028, 0x202A)):
+    for low, high in ((0x00, 0x20), (0x7F, 0xA0), (0x2028, 0x202A)):
         odd[low:high] = True
     odd[[0xFEFF, 0xFFFD]] = True
     spaces = np.zeros(_CODES, np.bool_)
     spaces[[code for code in range(0x3001) if chr(code).isspace()]] = True
-    found = []
-    for start in range(0, len(texts), _LINES):
-        chunk = texts[start : start + _LINES]
-        flags = _flags(chunk, odd, spaces)
-        lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
-        flags |= 2 * lengths - 1 > frames(widths[start : start + _LINES])
+    found = [np.empty(0, np.int64)]
+    for start, ends, block, codes in _blocks(texts):
+        lengths = np.diff(ends, prepend=0)
+        flags = 2 * lengths - 1 > frames(widths[start : start + len(ends)])
+        flags |= lengths == 0
+        space, bad = spaces[codes], odd[codes]
+        # Across the border of two texts this marks one that is marked anyway, for the space at its end.
+        bad[1:] |= space[1:] & space[:-1]
+        full = np.flatnonzero(lengths)
+        flags[full] |= space[ends[full] - 1] | space[ends[full] - lengths[full]]
+        flags[np.searchsorted(ends, np.flatnonzero(bad), side="right")] = True
+        if not unicodedata.is_normalized("NFC", block):
+            few = texts[start : start + len(ends)]
+            flags |= np.array([not unicodedata.is_normalized("NFC", text) for text in few])
         found.append(np.flatnonzero(flags) + start)
-    return np.concatenate([np.empty(0, np.int64), *found])
+    return np.concatenate(found)
 
 
-def _flags(chunk: Sequence[str], odd: NDArray[np.bool_], spaces: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    joined = "\n".join(chunk)
-    codes = _codes(f"\n{joined}\n")
-    ends = codes == _END
-    if int(ends.sum()) != len(chunk) + 1:  # a text of several lines, which no source gives
-        return np.ones(len(chunk), np.bool_)
-    space = spaces[codes]
-    bad = odd[codes]
-    # Line ends are spaces too: two in a row are a double space, or one at an end.
-    bad[1:] |= space[1:] & space[:-1]
-    flags = np.zeros(len(chunk) + 2, np.bool_)
-    flags[np.cumsum(ends)[np.flatnonzero(bad)]] = True
-    # A space before a line's end is marked at that end, which belongs to the next line.
-    before_end = np.flatnonzero(ends[1:] & space[:-1]) + 1
-    flags[np.cumsum(ends)[before_end] - 1] = True
-    result = flags[1:-1]
-    if not unicodedata.is_normalized("NFC", joined):
-        result = result | np.array([not unicodedata.is_normalized("NFC", text) for text in chunk])
-    return result
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, NDArray[np.int64], str, NDArray[Any]]]:
+    """Take thousands of texts at a time as one: the first one's number, all ends, the text, its codes."""
+    packed = texts if isinstance(texts, Strings) else Strings.of(texts)
+    for start in range(0, len(packed), _LINES):
+        content, ends = packed.block(start, start + _LINES)
+        block = content.tobytes().decode("utf-8", "surrogatepass")
+        if len(block) == len(content):
+            yield start, ends, block, content
+        else:
+            # Every byte but those that go on with a character begins one.
+            characters = np.concatenate([[0], np.cumsum((content & 0xC0) != 0x80)])
+            yield start, characters[ends], block, _codes(block)
 
 
 def _codes(text: str) -> NDArray[np.uint32]:
