@@ -123,12 +123,12 @@ def make_manifest(file: Path, lines: int, sizes: bool) -> None:
         if file.suffix == ".jsonl":
             for i in range(lines):
                 row: dict[str, Any] = {"file_name": f"{i // 10_000:04}/{i:08}.png", "text": texts[i % 10_000]}
-                row |= {"width": 300 + i % 700, "height": 48} if sizes else {}
+                row |= {"width": 500 + i % 500, "height": 48} if sizes else {}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
             out.write("file_name\ttext\twidth\theight\n")
             for i in range(lines):
-                out.write(f"{i // 10_000:04}/{i:08}.png\t{texts[i % 10_000]}\t{300 + i % 700}\t48\n")
+                out.write(f"{i // 10_000:04}/{i:08}.png\t{texts[i % 10_000]}\t{500 + i % 500}\t48\n")
 
 
 def start(file: str) -> None:

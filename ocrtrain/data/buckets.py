@@ -163,8 +163,17 @@ def padding_share(
     padded: Callable[[float], float] = lambda widest: widest,
 ) -> float:
     """Share of the columns in `batches` that are padding; `padded` tells how wide a batch is made."""
-    columns = sum(padded(float(widths[batch].max())) * len(batch) for batch in batches)
-    return 1.0 - float(widths.sum(dtype=np.float64)) / columns if columns else 0.0
+    if not len(batches):
+        return 0.0
+    if isinstance(batches, Plan):  # of maybe a million batches
+        widest = np.maximum.reduceat(widths[batches.order], batches.starts[:-1])
+        lines = np.diff(batches.starts)
+    else:
+        widest = np.array([widths[batch].max() for batch in batches])
+        lines = np.array([len(batch) for batch in batches])
+    different, which = np.unique(widest, return_inverse=True)
+    columns = float((np.array([padded(float(w)) for w in different])[which] * lines).sum())
+    return 1.0 - float(widths.sum(dtype=np.float64)) / columns
 
 
 class HasWidths(Protocol):

@@ -38,7 +38,7 @@ def suspects(
     """Number the lines in which `inspect` might find something; it need not look at any other.
 
     A line is passed over if it is in NFC, has only `known` characters and no control characters, no space at
-    its ends nor two in a row, and fits its frames even if each character repeats the one before.
+    its ends nor two in a row, and fits its frames.
     """
     # One table of all code points says whether a character is odd by itself.
     odd = np.ones(_CODES, np.bool_)
@@ -51,7 +51,7 @@ def suspects(
     found = [np.empty(0, np.int64)]
     for start, ends, block, codes in _blocks(texts):
         lengths = np.diff(ends, prepend=0)
-        flags = 2 * lengths - 1 > frames(widths[start : start + len(ends)])
+        flags = lengths + _repeats(codes, ends, lengths) > frames(widths[start : start + len(ends)])
         flags |= lengths == 0
         space, bad = spaces[codes], odd[codes]
         # Across the border of two texts this marks one that is marked anyway, for the space at its end.
@@ -64,6 +64,14 @@ def suspects(
             flags |= np.array([not unicodedata.is_normalized("NFC", text) for text in few])
         found.append(np.flatnonzero(flags) + start)
     return np.concatenate(found)
+
+
+def _repeats(codes: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the characters of each line that are the same as the one before: int64 [lines]."""
+    second = np.flatnonzero(codes[1:] == codes[:-1]) + 1
+    line = np.searchsorted(ends, second, side="right")
+    within = second > (ends - lengths)[line]
+    return np.bincount(line[within], minlength=len(ends))
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, NDArray[np.int64], str, NDArray[Any]]]:
