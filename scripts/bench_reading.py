@@ -55,7 +55,7 @@ def limit(source: StoredLines, count: int, runs: int) -> float:
 
     def read(run: int) -> int:
         for i in orders[run].tolist():
-            source.images.pixels(i, 1)
+            source.images.pixels(i, "any")
         return len(orders[run])
 
     return rate(read, runs)
@@ -80,7 +80,7 @@ def batches(source: StoredLines, augment: Augment | None, count: int, runs: int)
 
 def reading(data: str, count: int, runs: int) -> None:
     """Print the table of formats."""
-    folder = open_lines(data)
+    folder = open_lines(data, "any")
     print(f"{data}: {len(folder):,} lines, median aspect ratio {np.median(folder.widths(0)):.1f}")
     print(f"{'lines/s of one core':<24}{'decode':>10}{'batches':>10}{'':>7}{'augmented':>11}{'':>7}")
     with tempfile.TemporaryDirectory() as place:
@@ -90,7 +90,7 @@ def reading(data: str, count: int, runs: int) -> None:
             with writing(form, output) as writer:
                 for i, text in enumerate(folder.originals):
                     writer.write(WrittenLine(folder.images.encoded(i), text, folder.names[i]))
-            sources[name] = open_lines(output)
+            sources[name] = open_lines(output, "any")
         for name, source in sources.items():
             most = limit(source, count, runs)
             plain, changed = (batches(source, augment, count, runs) for augment in (None, Augment()))

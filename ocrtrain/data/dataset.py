@@ -82,6 +82,8 @@ class LineDataset(Dataset):
         if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
+            # First to the model's height: what changes a scan of 600 dpi would take longer than reading it.
+            image = self.preprocess.shrunk(image)
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
         unknown = set(self.charset.unknown(line.text))
         known = "".join(c for c in line.text if c not in unknown)

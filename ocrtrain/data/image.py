@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ocrtrain.errors import InputError
 
-Channels = Literal[1, 3]
+Channels = Literal[1, 3, "any"]  # "any": grey images stay grey, all others become RGB
 Path = str | os.PathLike[str]
 
 # Only these decoders see a file: the fewer, the smaller the surface that a hostile file can reach.
@@ -200,7 +200,8 @@ def _convert(image: Image.Image, channels: Channels) -> NDArray[np.uint8]:
         paper.alpha_composite(straight.convert("RGBA"))
         image = paper
     # np.array, not asarray: the latter may be a read-only view of Pillow's memory.
-    return np.array(image.convert("L" if channels == 1 else "RGB"))
+    grey = channels == 1 or (channels == "any" and image.mode in ("1", "L"))
+    return np.array(image.convert("L" if grey else "RGB"))
 
 
 class _UnknownRangeError(ValueError):

@@ -20,6 +20,7 @@ from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_sh
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns, open_lines
 from ocrtrain.data.generated import GeneratedLines
+from ocrtrain.data.image import Channels
 from ocrtrain.data.inspection import inspect
 from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.preprocess import Preprocess
@@ -244,7 +245,9 @@ class LineData(LightningDataModule):
     def _source(self, source: Source, name: str, columns: Columns) -> LineSource:
         if not isinstance(source, (str, os.PathLike)):
             return source
-        opened = open_lines(source, 3 if self.preprocess.reads_colour else 1, columns)
+        # To tell ink from paper takes their colours, but a grey image is not to become three equal ones.
+        channels: Channels = "any" if self.preprocess.ink else 3 if self.preprocess.channels == 3 else 1
+        opened = open_lines(source, channels, columns)
         log.info("%s=%s is %s", name, source, opened.format)
         if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
             log.warning("%s", notice)

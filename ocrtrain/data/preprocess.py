@@ -56,6 +56,14 @@ class Preprocess:
             np.minimum(columns, np.float32(self.width), out=columns)
         return columns
 
+    def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Scale image [H, W] or [H, W, 3] down to this height, its shape kept; a lower one stays as it is."""
+        height, width = image.shape[:2]
+        if height <= self.height:
+            return image
+        size = (max(1, round(width * self.height / height)), self.height)
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Scale image [H, W] or [H, W, 3] to this height: uint8 [channels, height, columns]."""
         picture = Image.fromarray(image)
