@@ -200,8 +200,15 @@ def _convert(image: Image.Image, channels: Channels) -> NDArray[np.uint8]:
         paper.alpha_composite(straight.convert("RGBA"))
         image = paper
     # np.array, not asarray: the latter may be a read-only view of Pillow's memory.
-    grey = channels == 1 or (channels == "any" and image.mode in ("1", "L"))
+    grey = channels == 1 or (channels == "any" and _is_grey(image))
     return np.array(image.convert("L" if grey else "RGB"))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode != "P":
+        return image.mode in ("1", "L")
+    colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
 
 
 class _UnknownRangeError(ValueError):
