@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,12 @@ class Budget:
 class Plan(Sequence[NDArray[np.int64]]):
     """Batches of line numbers: a list of arrays that holds no arrays, since an epoch may have a million.
 
-    order: line numbers [lines]; starts: where batch b begins in it, [batches + 1] with the end; turn: the
-    batches' own order, [batches].
+    order: line numbers [lines], of any integer type; starts: where batch b begins in it, [batches + 1] with
+    the end; turn: the batches' own order, [batches].
     """
 
     def __init__(
-        self, order: NDArray[np.int64], starts: NDArray[np.int64], turn: NDArray[np.int64] | None = None
+        self, order: NDArray[Any], starts: NDArray[np.int64], turn: NDArray[np.int64] | None = None
     ) -> None:
         self.order, self.starts, self.turn = order, starts, turn
 
@@ -77,7 +77,7 @@ def plan_epoch(
     """
     rng = np.random.default_rng((seed, epoch, 0x6275636B))
     # Of equal widths, which there are many of, none is to have its neighbours for ever.
-    order = rng.permutation(len(widths))
+    order = rng.permutation(len(widths)).astype(np.int32 if len(widths) < 2**31 else np.int64)
     order = order[np.argsort(widths[order], kind="stable")[::-1]]
     groups = _groups(widths[order], batch_size, budget)
     if batches is not None and sum(-(-count // size) for count, size in groups) != batches:
@@ -163,8 +163,17 @@ def padding_share(
     padded: Callable[[float], float] = lambda widest: widest,
 ) -> float:
     """Share of the columns in `batches` that are padding; `padded` tells how wide a batch is made."""
-    columns = sum(padded(float(widths[batch].max())) * len(batch) for batch in batches)
-    return 1.0 - float(widths.sum(dtype=np.float64)) / columns if columns else 0.0
+    if not len(batches):
+        return 0.0
+    if isinstance(batches, Plan):  # of maybe a million batches
+        widest = np.maximum.reduceat(widths[batches.order], batches.starts[:-1])
+        lines = np.diff(batches.starts)
+    else:
+        widest = np.array([widths[batch].max() for batch in batches])
+        lines = np.array([len(batch) for batch in batches])
+    different, which = np.unique(widest, return_inverse=True)
+    columns = float((np.array([padded(float(w)) for w in different])[which] * lines).sum())
+    return 1.0 - float(widths.sum(dtype=np.float64)) / columns
 
 
 class HasWidths(Protocol):

@@ -56,20 +56,24 @@ class LineDataset(Dataset):
     ) -> None:
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
-        self.indices = np.arange(len(source)) if indices is None else np.asarray(indices, np.int64)
-        self._all = indices is None
+        self._chosen = None if indices is None else np.asarray(indices, np.int64)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.source) if self._chosen is None else len(self._chosen)
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Number the source's lines that are used, int64 [lines]."""
+        return np.arange(len(self.source)) if self._chosen is None else self._chosen
 
     def widths(self, epoch: int) -> NDArray[np.float32]:
         """Estimate the columns of each line as the model sees it, its augmentation aside: float32 [lines]."""
         aspects = self.source.widths(epoch)
-        return self.preprocess.all_columns(aspects if self._all else aspects[self.indices])
+        return self.preprocess.all_columns(aspects if self._chosen is None else aspects[self._chosen])
 
     def __getitem__(self, key: tuple[int, int]) -> Sample | Unreadable:
         epoch, position = key
-        index = int(self.indices[position])
+        index = position if self._chosen is None else int(self._chosen[position])
         try:
             line = self.source.line(index, epoch)
         except InputError as error:
@@ -78,6 +82,8 @@ class LineDataset(Dataset):
         if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
+            # First to the model's height: what changes a scan of 600 dpi would take longer than reading it.
+            image = self.preprocess.shrunk(image)
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
         text = self.charset.writing.normalize(line.text)
         part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ocrtrain.errors import InputError
 
-Channels = Literal[1, 3]
+Channels = Literal[1, 3, "any"]  # "any": grey images stay grey, all others become RGB
 Path = str | os.PathLike[str]
 
 # Only these decoders see a file: the fewer, the smaller the surface that a hostile file can reach.
@@ -214,7 +214,15 @@ def _convert(image: Image.Image, channels: Channels) -> NDArray[np.uint8]:
         paper.alpha_composite(straight.convert("RGBA"))
         image = paper
     # np.array, not asarray: the latter may be a read-only view of Pillow's memory.
-    return np.array(image.convert("L" if channels == 1 else "RGB"))
+    grey = channels == 1 or (channels == "any" and _is_grey(image))
+    return np.array(image.convert("L" if grey else "RGB"))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode != "P":
+        return image.mode in ("1", "L")
+    colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
 
 
 class _UnknownRangeError(ValueError):

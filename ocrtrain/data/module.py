@@ -22,6 +22,7 @@ from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_sh
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns, open_lines
 from ocrtrain.data.generated import GeneratedLines
+from ocrtrain.data.image import Channels
 from ocrtrain.data.inspection import conflicts, inspect
 from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.preprocess import Preprocess
@@ -256,7 +257,9 @@ class LineData(LightningDataModule):
     def _source(self, source: Source, name: str, columns: Columns) -> LineSource:
         if not isinstance(source, (str, os.PathLike)):
             return source
-        opened = open_lines(source, 3 if self.preprocess.reads_colour else 1, columns)
+        # To tell ink from paper takes their colours, but a grey image is not to become three equal ones.
+        channels: Channels = "any" if self.preprocess.ink else 3 if self.preprocess.channels == 3 else 1
+        opened = open_lines(source, channels, columns)
         log.info("%s=%s is %s", name, source, opened.format)
         if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
             log.warning("%s", notice)
@@ -303,7 +306,8 @@ class LineData(LightningDataModule):
             symbols = tuple(dict.fromkeys([*symbols, *map(mirrored, symbols)]))
         return symbols
 
-    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64]:
+    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64] | None:
+        """Name what is odd in a part's texts, and give the lines that can be learned (None: all of them)."""
         source = part.source
         assert isinstance(source, StoredLines)
         name = f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
@@ -336,6 +340,8 @@ class LineData(LightningDataModule):
                 "correct them, raise data.height, or set "
                 f"data.max_skipped={len(findings.too_long_lines)} to train without them.",
             )
+        if not findings.leave_out:
+            return None
         usable = np.delete(np.arange(len(source)), closer[findings.leave_out])
         if not len(usable):
             raise InputError(name, "no line is left", "see the reasons above.")

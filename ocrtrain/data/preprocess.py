@@ -50,10 +50,19 @@ class Preprocess:
 
     def all_columns(self, aspects: NDArray[np.float32]) -> NDArray[np.float32]:
         """Tell the columns of many lines, as `columns` does: whole numbers, float32 [lines]."""
-        columns = np.maximum(1.0, np.floor(aspects.astype(np.float64) * self.height + 0.5))
+        columns = np.floor(aspects.astype(np.float64) * self.height + 0.5).astype(np.float32)
+        np.maximum(columns, 1.0, out=columns)
         if self.width is not None:
-            columns = np.minimum(columns, self.width)
-        return columns.astype(np.float32)
+            np.minimum(columns, np.float32(self.width), out=columns)
+        return columns
+
+    def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Scale image [H, W] or [H, W, 3] down to this height, its shape kept; a lower one stays as it is."""
+        height, width = image.shape[:2]
+        if height <= self.height:
+            return image
+        size = (max(1, round(width * self.height / height)), self.height)
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Scale image [H, W] or [H, W, 3] to this height: uint8 [channels, height, columns]."""

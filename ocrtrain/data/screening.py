@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.strings import Strings
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import runs_right_to_left
 from ocrtrain.text.normalization import is_normal
@@ -14,21 +16,18 @@ from ocrtrain.text.scripts import script_of
 
 _LINES = 8192
 _CODES = 0x110000
-_SPACE = 32
-_END = 10
 
 
 def symbols_of(texts: Sequence[str], writing: Writing) -> set[str]:
     """Collect the characters that `texts`, each of one line, show where they are written so."""
     there = np.zeros(_CODES, np.bool_)
-    for start in range(0, len(texts), _LINES):
-        chunk = texts[start : start + _LINES]
-        joined = "\n".join(chunk)
-        if writing.direction != "none" and runs_right_to_left(joined):
-            joined = "\n".join(map(writing.shown, chunk))
-        # Nothing composes with the line's end that parts them.
-        there[_codes(writing.normalize(joined))] = True
-    there[_END] = False
+    for start, _, block, codes in _blocks(texts):
+        if not _turns(block, writing) and is_normal(block, writing.normalization):
+            there[codes] = True
+            continue
+        # One by one: with the end of one text, the beginning of the next might compose.
+        for text in texts[start : start + _LINES]:
+            there[_codes(writing.shown(text))] = True
     return {chr(code) for code in np.flatnonzero(there)}
 
 
@@ -40,68 +39,78 @@ def suspects(
 ) -> NDArray[np.int64]:
     """Number the lines in which `inspect` might find something; it need not look at any other.
 
-    A line is passed over if it is in the normal form, runs from left to right, has only characters of the
-    charset, of one script and no control characters, no space at its ends nor two in a row, and fits its
-    frames even if each character repeats the one before.
+    A line is passed over if it is in the normal form, stands in the order of its image, has only characters
+    of the charset, letters of one script and no control characters, no space at its ends nor two in a row,
+    and fits its frames.
     """
+    writing = charset.writing
     # One table of all code points says whether a character is odd by itself.
     odd = np.ones(_CODES, np.bool_)
     odd[[ord(symbol) for symbol in charset.symbols]] = False
-    odd[_END] = False
-    for low, high in ((0x00, 0x0A), (0x0B, 0x20), (0x7F, 0xA0), (0x2028, 0x202A)):
+    for low, high in ((0x00, 0x20), (0x7F, 0xA0), (0x2028, 0x202A)):
         odd[low:high] = True
     odd[[0xFEFF, 0xFFFD]] = True
     spaces = np.zeros(_CODES, np.bool_)
     spaces[[code for code in range(0x3001) if chr(code).isspace()]] = True
-    found = []
-    for start in range(0, len(texts), _LINES):
-        chunk = texts[start : start + _LINES]
-        flags = _flags(chunk, odd, spaces, charset.writing)
-        lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
-        flags |= 2 * lengths - 1 > frames(widths[start : start + _LINES])
+    found = [np.empty(0, np.int64)]
+    for start, ends, block, codes in _blocks(texts):
+        lengths = np.diff(ends, prepend=0)
+        flags = lengths + _repeats(codes, ends, lengths) > frames(widths[start : start + len(ends)])
+        flags |= lengths == 0
+        space, bad = spaces[codes], odd[codes]
+        # Across the border of two texts this marks one that is marked anyway, for the space at its end.
+        bad[1:] |= space[1:] & space[:-1]
+        full = np.flatnonzero(lengths)
+        flags[full] |= space[ends[full] - 1] | space[ends[full] - lengths[full]]
+        flags[np.searchsorted(ends, np.flatnonzero(bad), side="right")] = True
+        if not block.isascii():
+            flags[full] |= _mixes_scripts(codes, (ends - lengths)[full])
+        turns, normal = _turns(block, writing), is_normal(block, writing.normalization)
+        if turns or not normal:
+            few = texts[start : start + len(ends)]
+            flags |= np.array([_turns(t, writing) or not is_normal(t, writing.normalization) for t in few])
         found.append(np.flatnonzero(flags) + start)
-    return np.concatenate([np.empty(0, np.int64), *found])
+    return np.concatenate(found)
 
 
-def _flags(
-    chunk: Sequence[str], odd: NDArray[np.bool_], spaces: NDArray[np.bool_], writing: Writing
-) -> NDArray[np.bool_]:
-    joined = "\n".join(chunk)
-    codes = _codes(f"\n{joined}\n")
-    ends = codes == _END
-    if int(ends.sum()) != len(chunk) + 1:  # a text of several lines, which no source gives
-        return np.ones(len(chunk), np.bool_)
-    space = spaces[codes]
-    bad = odd[codes]
-    # Line ends are spaces too: two in a row are a double space, or one at an end.
-    bad[1:] |= space[1:] & space[:-1]
-    flags = np.zeros(len(chunk) + 2, np.bool_)
-    flags[np.cumsum(ends)[np.flatnonzero(bad)]] = True
-    # A space before a line's end is marked at that end, which belongs to the next line.
-    before_end = np.flatnonzero(ends[1:] & space[:-1]) + 1
-    flags[np.cumsum(ends)[before_end] - 1] = True
-    result = flags[1:-1]
-    if joined.isascii():
-        return result
-    result |= _mixes_scripts(codes, np.flatnonzero(ends)[:-1])
-    if not is_normal(joined, writing.normalization):
-        result |= np.array([not is_normal(text, writing.normalization) for text in chunk])
-    if writing.direction != "none" and runs_right_to_left(joined):
-        result |= np.array([runs_right_to_left(text) for text in chunk])
-    return result
+def _turns(text: str, writing: Writing) -> bool:
+    """Whether some of `text` may stand in another order in its image."""
+    return writing.direction == "rtl" or (writing.direction != "none" and runs_right_to_left(text))
 
 
-def _mixes_scripts(codes: NDArray[np.uint32], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _mixes_scripts(codes: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell of each line, from `starts` on, whether it has letters of more than one script."""
     used, places = np.unique(codes, return_inverse=True)
     scripts = [script_of(chr(code)) for code in used.tolist()]
     numbers = {script: bit for bit, script in enumerate(sorted({s for s in scripts if s is not None}))}
-    if len(numbers) < 2:
+    if len(numbers) < 2 or not len(starts):
         return np.zeros(len(starts), np.bool_)
-    # A bit for each script; beyond 63 of them, in 8,192 lines, the last bit stands for several.
+    # A bit for each script; beyond 64 of them in some thousand lines, the last bit stands for several.
     bits = np.array([0 if s is None else 1 << min(numbers[s], 63) for s in scripts], np.uint64)
     found = np.bitwise_or.reduceat(bits[places], starts)
     return (found & (found - (found > 0).astype(np.uint64))) != 0
+
+
+def _repeats(codes: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the characters of each line that are the same as the one before: int64 [lines]."""
+    second = np.flatnonzero(codes[1:] == codes[:-1]) + 1
+    line = np.searchsorted(ends, second, side="right")
+    within = second > (ends - lengths)[line]
+    return np.bincount(line[within], minlength=len(ends))
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, NDArray[np.int64], str, NDArray[Any]]]:
+    """Take thousands of texts at a time as one: the first one's number, all ends, the text, its codes."""
+    packed = texts if isinstance(texts, Strings) else Strings.of(texts)
+    for start in range(0, len(packed), _LINES):
+        content, ends = packed.block(start, start + _LINES)
+        block = content.tobytes().decode("utf-8", "surrogatepass")
+        if len(block) == len(content):
+            yield start, ends, block, content
+        else:
+            # Every byte but those that go on with a character begins one.
+            characters = np.concatenate([[0], np.cumsum((content & 0xC0) != 0x80)])
+            yield start, characters[ends], block, _codes(block)
 
 
 def _codes(text: str) -> NDArray[np.uint32]:

@@ -66,12 +66,30 @@ class Strings(Sequence[str]):
     def __repr__(self) -> str:
         return f"<{len(self):,} strings, {len(self.content):,} bytes>"
 
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Give the bytes of strings `start` to `stop`, uint8 [bytes], and where each ends in them."""
+        begin = int(self.ends[start - 1]) if start else 0
+        ends = self.ends[start:stop].astype(np.int64) - begin
+        return self.content[begin : begin + (int(ends[-1]) if len(ends) else 0)], ends
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """Give each string a number, equal ones the same and others hardly ever: uint64 [strings]."""
+        weights = np.random.default_rng(0).integers(1, 2**63, 4096, np.uint64) | np.uint64(1)
+        hashes = np.zeros(len(self), np.uint64)
+        for start in range(0, len(self), _CHUNK):
+            content, ends = self.block(start, start + _CHUNK)
+            lengths = np.diff(ends, prepend=0)
+            place = np.arange(len(content)) - np.repeat(ends - lengths, lengths)
+            sums = np.zeros(len(content) + 1, np.uint64)
+            np.cumsum((content + np.uint64(1)) * weights[place & 4095], out=sums[1:])
+            hashes[start : start + len(ends)] = sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64)
+        return hashes
+
     def _range(self, start: int, stop: int) -> list[str]:
         if stop <= start:
             return []
-        begin = int(self.ends[start - 1]) if start else 0
-        ends = (self.ends[start:stop].astype(np.int64) - begin).tolist()
-        block = self.content[begin : begin + ends[-1]].tobytes()
+        content, all_ends = self.block(start, stop)
+        block, ends = content.tobytes(), all_ends.tolist()
         starts = [0, *ends[:-1]]
         if block.isascii():  # then a character is a byte, and one decoding does for all
             text = block.decode("ascii")
@@ -95,6 +113,11 @@ class StringsBuilder:
         else:
             sizes = (len(string.encode("utf-8", _ERRORS)) for string in strings)
             lengths = np.fromiter(sizes, np.uint32, len(strings))
+        self._content += content
+        self._lengths.append(lengths)
+
+    def extend_bytes(self, content: bytes | memoryview, lengths: NDArray[np.uint32]) -> None:
+        """Append strings that are one block of UTF-8 already, of `lengths` bytes each."""
         self._content += content
         self._lengths.append(lengths)
 

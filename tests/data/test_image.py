@@ -317,3 +317,18 @@ def test_a_pillow_image_that_turns_out_truncated_is_named(tmp_path: Path) -> Non
 def test_real_lines_are_as_large_as_their_headers_say(real_lines: Any, name: str) -> None:
     for path in sorted(real_lines(name).glob("*.png"))[:40]:
         assert image_size(path) == read_image(path, 1).shape[::-1]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB"])
+def test_any_keeps_grey_images_grey_and_changes_no_value(tmp_path: Path, mode: str) -> None:
+    grey = Image.fromarray(np.tile(np.arange(0, 256, 3, dtype=np.uint8), (8, 1)))
+    image = grey.convert("1") if mode == "1" else grey.convert("RGB").quantize(64) if mode == "P" else grey
+    image = image.convert(mode) if mode in ("LA", "RGB") else image
+    image.save(tmp_path / "a.png")
+    colours, seen = read_image(tmp_path / "a.png", 3), read_image(tmp_path / "a.png", "any")
+    assert seen.ndim == (2 if mode in ("1", "L", "P") else 3)
+    assert (seen.reshape(8, 86, -1) == colours).all()
+    image = Image.new("P", (5, 5))
+    image.putpalette([9, 9, 9, 200, 0, 0])
+    image.save(tmp_path / "c.png")
+    assert read_image(tmp_path / "c.png", "any").ndim == 3

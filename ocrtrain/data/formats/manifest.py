@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.data.formats.columns import HEIGHT, WIDTH, Columns
+from ocrtrain.data.formats.manifest_arrow import read_with_arrow
 from ocrtrain.data.image import MAX_ASPECT, Channels, image_size, legible
 from ocrtrain.data.skipped import NOT_UTF8, SECOND_TEXT, text_fault
 from ocrtrain.data.stored import FileImages, StoredLines, measure
@@ -59,6 +60,17 @@ def open_manifest(file: str, columns: Columns, channels: Channels = 1) -> Stored
 
 def read_manifest(file: str, columns: Columns) -> LineTable:
     """Read the manifest's rows, and the sizes of the images where it does not tell them."""
+    table = read_with_arrow(file, columns)
+    if table is None:  # it has a fault, which only a closer look can name
+        table = read_rows(file, columns)
+    skipped = defaultdict(list, table.skipped)
+    table = table.select(_first_of_each(table, skipped))
+    table.skipped = skipped
+    return _with_sizes(table, os.path.dirname(file), file)
+
+
+def read_rows(file: str, columns: Columns) -> LineTable:
+    """Read the manifest row by row, and name what is wrong with each."""
     skipped: defaultdict[str, list[str]] = defaultdict(list)
     names, texts = StringsBuilder(), StringsBuilder()
     sizes: list[NDArray[np.float32]] = []
@@ -67,10 +79,8 @@ def read_manifest(file: str, columns: Columns) -> LineTable:
         names.extend(found_names)
         texts.extend(found_texts)
         sizes.append(_aspects(widths, heights))
-    table = LineTable(names.finish(), texts.finish(), np.concatenate([np.empty(0, np.float32), *sizes]))
-    table.skipped = skipped
-    table = table.select(_first_of_each(table, skipped))
-    return _with_sizes(table, os.path.dirname(file), file)
+    aspects = np.concatenate([np.empty(0, np.float32), *sizes])
+    return LineTable(names.finish(), texts.finish(), aspects, skipped=skipped)
 
 
 def _aspects(widths: Sequence[Any], heights: Sequence[Any]) -> NDArray[np.float32]:
@@ -95,11 +105,13 @@ def _number(value: Any) -> float:
 def _first_of_each(table: LineTable, skipped: defaultdict[str, list[str]]) -> NDArray[np.bool_]:
     """Leave out an image that is listed again with another text."""
     kept = np.ones(len(table), np.bool_)
-    hashes = np.fromiter(map(hash, table.names), np.int64, len(table))
+    hashes = table.names.hashes()
     order = np.argsort(hashes, kind="stable")
     equal = np.zeros(len(table) + 1, np.bool_)  # to the one before, in that order
     equal[1:-1] = hashes[order[1:]] == hashes[order[:-1]] if len(table) else []
     del hashes
+    if not equal.any():
+        return kept
     first: dict[str, str] = {}
     for i in np.sort(order[equal[:-1] | equal[1:]]).tolist():
         if first.setdefault(table.names[i], table.texts[i]) != table.texts[i]:

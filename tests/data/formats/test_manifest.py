@@ -133,3 +133,49 @@ def test_many_rows_keep_their_order(lines: Path, monkeypatch: pytest.MonkeyPatch
     keys = [{"image": f"{n}.png", "text": t, "width": 20, "height": 10} for n, t in enumerate(texts)]
     (lines / "a.jsonl").write_text("\n".join(json.dumps(row) for row in keys) + "\n")
     assert list(open_lines(lines / "a.jsonl").originals) == texts
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
+def test_the_quick_way_sees_what_the_slow_one_does(tmp_path: Path, suffix: str) -> None:
+    """Wherever the quick way gives a table at all, it is the same; what is odd it leaves to the slow one."""
+    pytest.importorskip("pyarrow")
+    from ocrtrain.data.formats.columns import Columns
+    from ocrtrain.data.formats.manifest import read_rows
+    from ocrtrain.data.formats.manifest_arrow import read_with_arrow
+
+    plain = ["a.png\tone\t30\t10", "b ä.png\tzwei ſ 𝔘\t30.5\t10", "c.png\tnull\t\t", "d.png\tNaN\t1e9\t1"]
+    odd = [
+        'e.png\t"q"', "e.png\t x ", "e.png\t", "e.png", "", "e.png\ta\u2028b", "e.png\ta\x00",
+        "e.png\ta\u00a0b",
+        "\ttext", "e.png\tx\t9\t9\t9", "e.png\tx\tfive\t1", "e.png\ta\rb", "e.png\tx\t-4\t2", "e.png\tx\t\t",
+        "e.png\tn/a\t 7\t1",
+    ]  # fmt: skip
+    files = [plain, *([*plain, row] for row in odd)]
+    quick = 0
+    for number, rows in enumerate(files):
+        file = tmp_path / f"{number}.{suffix}"
+        if suffix == "tsv":
+            content = "\n".join(["file_name\ttext\twidth\theight", *rows]) + "\n"
+        else:
+            keys = ("file_name", "text", "width", "height")
+            content = "".join(
+                json.dumps(dict(zip(keys, row.split("\t"), strict=False))) + "\n" for row in rows
+            )
+            # Numbers as numbers, and a key twice.
+            content = content.replace('"30"', "30").replace('"10"', "10").replace('"30.5"', "30.5")
+            content = content.replace('"1e9", "height": "1"', '1e9, "height": 1').replace('""', "null")
+        file.write_text(content, encoding="utf-8", newline="")
+        table = read_with_arrow(str(file), Columns())
+        if table is None:
+            continue
+        quick += 1
+        slow = read_rows(str(file), Columns())
+        assert list(table.names) == list(slow.names) and list(table.texts) == list(slow.texts), rows[-1]
+        assert not slow.skipped, rows[-1]
+        assert str(table.aspects.tolist()) == str(slow.aspects.tolist()), rows[-1]
+    assert quick
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_text(
+        '{"image": "a.png", "text": "a", "text": "b"}\n' if suffix == "jsonl" else "image\ttext\ttext\n"
+    )
+    assert read_with_arrow(str(twice), Columns()) is None
