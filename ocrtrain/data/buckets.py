@@ -54,8 +54,9 @@ class HasWidths(Protocol):
 class EndlessBatches:
     """The batches of epoch 0, 1, 2, ... one after the other, from any batch on: a DataLoader's batch sampler.
 
-    Yields lists of (epoch, line number). `rank` of `ranks` takes every ranks-th batch, and all take equally
-    many: an epoch's last round is filled up from its beginning.
+    Yields lists of (epoch, line number). A batch is shared out among `ranks` processes: `rank` takes every
+    ranks-th of its lines, which are sorted by width, so all have as much to do. Each line is seen once an
+    epoch, whatever the number of ranks; of the last batch of an epoch, some may get nothing.
     """
 
     def __init__(
@@ -66,16 +67,13 @@ class EndlessBatches:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches that each rank sees in an epoch."""
-        return math.ceil(math.ceil(len(self.source) / self.batch_size) / self.ranks)
+        """Batches in an epoch, the same on every rank."""
+        return math.ceil(len(self.source) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skip = divmod(self.start, self.batches_per_epoch)
         while True:
             plan = plan_epoch(self.source.widths(epoch), self.batch_size, self.seed, epoch)
-            mine = [
-                plan[i % len(plan)] for i in range(self.rank, self.batches_per_epoch * self.ranks, self.ranks)
-            ]
-            for batch in mine[skip:]:
-                yield [(epoch, int(i)) for i in batch]
+            for batch in plan[skip:]:
+                yield [(epoch, int(i)) for i in batch[self.rank :: self.ranks]]
             epoch, skip = epoch + 1, 0

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
 
 from ocrtrain.data.augmentation import Augment
-from ocrtrain.data.batch import Batch
 from ocrtrain.data.buckets import EndlessBatches, padding_share, plan_by_width, plan_epoch
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.folder import FolderSource
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.inspection import inspect
+from ocrtrain.data.loader import LineLoader
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.skipped import enforce
 from ocrtrain.data.sources import LineSource
@@ -37,8 +36,9 @@ class LineData(LightningDataModule):
     train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
     of the training lines is kept aside. charset: the symbols to learn, by default those of the training
     texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out
-    lines with characters outside a given charset instead of stopping. workers: loader processes, by default
-    one per two cores.
+    lines with characters outside a given charset instead of stopping. batch_size: lines of one step, of all
+    processes together. workers: loader processes, by default one per two cores;
+    timeout: seconds after which one that gives nothing is taken to hang.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class LineData(LightningDataModule):
         max_skipped: int = 0,
         drop_unknown: bool = False,
         workers: int | None = None,
+        timeout: float = 600.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -73,6 +74,7 @@ class LineData(LightningDataModule):
         self.given_charset = None if charset is None else Charset(charset)
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout
         self.max_skipped, self.drop_unknown, self.seed = max_skipped, drop_unknown, seed
+        self.timeout = timeout
         cores = os.cpu_count() or 1
         self.workers = max(1, min(8, cores // 2)) if workers is None else workers
         self.charset: Charset
@@ -114,12 +116,16 @@ class LineData(LightningDataModule):
             100 * padding_share(widths, plan_epoch(widths, self.batch_size, self.seed, 0)),
         )
 
+    def extend_charset(self, charset: Charset) -> None:
+        """Learn with `charset`, which has all the symbols of the one that was found and may have more."""
+        self.charset = self.train_set.charset = self.val_set.charset = charset
+
     @property
     def batches_per_epoch(self) -> int:
-        """Training batches in one epoch of a single process."""
+        """Training batches in one epoch, on any number of processes."""
         return -(-len(self.train_set) // self.batch_size)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> LineLoader:
         """Load training batches without end, from the batch on that the trainer has not yet seen."""
         trainer = self.trainer
         assert trainer is not None
@@ -134,15 +140,16 @@ class LineData(LightningDataModule):
         )
         return self._loader(self.train_set, batches, self.workers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> LineLoader:
         """Load the validation lines once, narrow ones first."""
         assert self.trainer is not None
-        plan = plan_by_width(self.val_set.widths(0), self.batch_size)
-        mine = plan[self.trainer.global_rank :: self.trainer.world_size]
+        ranks = self.trainer.world_size
+        plan = plan_by_width(self.val_set.widths(0), max(1, self.batch_size // ranks))
+        mine = plan[self.trainer.global_rank :: ranks]
         return self._loader(self.val_set, [[(0, int(i)) for i in batch] for batch in mine], self.workers)
 
-    def _loader(self, dataset: LineDataset, batches: Any, workers: int) -> DataLoader[Batch]:
-        return DataLoader(
+    def _loader(self, dataset: LineDataset, batches: Any, workers: int) -> LineLoader:
+        return LineLoader(
             dataset,
             batch_sampler=batches,
             num_workers=workers,
@@ -150,6 +157,7 @@ class LineData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=False,
             prefetch_factor=4 if workers > 0 else None,
+            timeout=self.timeout if workers > 0 else 0,
             worker_init_fn=ignore_signals,
             # A generator of its own: a loader must not draw from the model's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
@@ -176,7 +184,7 @@ class LineData(LightningDataModule):
             raise InputError(
                 "data.charset",
                 f"lacks characters of {len(findings.unknown_lines)} training lines (named above)",
-                "add them to data.charset (a model that is trained on cannot learn new ones),"
+                "add them to data.charset (of a model that is trained on: charset=extend),"
                 " or set data.drop_unknown=true to train without those lines.",
             )
         if len(findings.too_long_lines) > self.max_skipped:

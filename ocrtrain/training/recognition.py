@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ocrtrain.data.batch import Batch
@@ -18,6 +18,7 @@ from ocrtrain.decoding import GreedyDecoder, Transcript
 from ocrtrain.evaluation import EditCounts, count_edits
 from ocrtrain.model import LineRecognizer
 from ocrtrain.text import Charset
+from ocrtrain.training import agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,13 @@ class Validation:
 class Recognition(LightningModule):
     """Trains a `LineRecognizer` with CTC and judges it by character error rate.
 
-    optimizer: makes an optimizer for a model. After each validation, `validation` holds its result, the same
-    on every rank.
+    optimizer: makes an optimizer for a model; same_width: pad the batches of all processes to one width.
+
+    After a training step: `loss`, a scalar, is that of the batch of all processes, None where none of its
+    lines can be learned from; `lines`, `unreadable_lines`: of all processes. After an optimizer step,
+    `finite` tells whether it moved the weights: gradients that are not finite are let go of, and
+    `skipped_steps` counts how often. After each validation, `validation` holds its result, the same on every
+    rank.
     """
 
     def __init__(
@@ -51,11 +57,15 @@ class Recognition(LightningModule):
         charset: Charset,
         optimizer: Callable[[LineRecognizer], torch.optim.Optimizer],
         samples: int = 48,
+        same_width: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.charset = model, charset
-        self.make_optimizer, self.samples = optimizer, samples
+        self.make_optimizer, self.samples, self.same_width = optimizer, samples, same_width
         self.decoder = GreedyDecoder(charset)
+        self.loss: Tensor | None = None
+        self.lines, self.unreadable_lines = 0, 0
+        self.finite, self.skipped_steps = True, 0
         self.validation: Validation | None = None
         self.unreadable: dict[str, None] = {}
         self.infeasible = 0
@@ -66,14 +76,62 @@ class Recognition(LightningModule):
         return self.make_optimizer(self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return the batch's loss, or None where no line of it can be learned from."""
+        """Return the batch's loss per character, or None where no line of it can be learned from.
+
+        Among several processes it is this one's share, so scaled that the mean over all of them is the loss,
+        and its gradient the gradient, of their lines in one batch.
+        """
         self.unreadable.update(dict.fromkeys(batch.unreadable))
-        if not len(batch):
-            return None
-        log_probs, lengths = self.model(batch.pixels, batch.widths)
-        loss, infeasible = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
-        self.infeasible += infeasible
-        return loss
+        pixels = batch.pixels
+        shares = agreement.gather(len(batch), pixels.shape[-1], len(self.unreadable))
+        self.lines, self.unreadable_lines = int(shares[:, 0].sum()), int(shares[:, 2].sum())
+        self.loss = None
+        if not self.lines:
+            # Where others compute gradients as well, all must have some.
+            return None if len(shares) == 1 else self._nothing()
+        if self.same_width:
+            pixels = F.pad(pixels, (0, int(shares[:, 1].max()) - pixels.shape[-1]))
+        if len(batch) or self.same_width:
+            log_probs, lengths = self.model(pixels, batch.widths)
+            losses, feasible = ctc_losses(log_probs, lengths, batch.targets, batch.target_lengths)
+            self.infeasible += int((~feasible).sum())
+            characters = torch.where(feasible, batch.target_lengths, 0).sum().to(losses)
+        else:
+            losses, characters = self._nothing(), torch.zeros((), device=self.device)
+        if len(shares) == 1:
+            loss = losses.sum() / characters.clamp(min=1)
+            self.loss = loss.detach()
+            return loss
+        totals = agreement.sum_over_processes(torch.stack([losses.sum().detach(), characters]))
+        self.loss = totals[0] / totals[1].clamp(min=1)
+        return losses.sum() * len(shares) / totals[1].clamp(min=1)
+
+    def _nothing(self) -> Tensor:
+        """Zero, with a gradient of zero for every parameter."""
+        zeros = [(parameter * 0.0).sum() for parameter in self.model.parameters() if parameter.requires_grad]
+        return torch.stack(zeros).sum()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients; drop them all if one of them, or the loss, is not finite.
+
+        An optimizer leaves a parameter without a gradient as it is, and its averages too.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        finite = norm.isfinite() if self.loss is None else norm.isfinite() & self.loss.isfinite()
+        self.finite = bool(finite)
+        if not self.finite:
+            for parameter in parameters:
+                parameter.grad = None
+        elif gradient_clip_val and gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        elif gradient_clip_val:
+            nn.utils.clip_grads_with_norm_(parameters, float(gradient_clip_val), norm)
 
     def on_validation_epoch_start(self) -> None:
         self._running = Validation(EditCounts(), 0.0)
@@ -104,12 +162,8 @@ class Recognition(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Sum the counts over all ranks and publish the rates."""
         running = self._running
-        totals = torch.tensor(
-            [*running.counts.to_list(), running.loss], dtype=torch.float64, device=self.device
-        )
-        if self.trainer.world_size > 1:
-            totals = cast(Tensor, self.all_gather(totals)).sum(0)
-        *counts, loss = totals.tolist()
+        mine = torch.tensor([*running.counts.to_list(), running.loss], dtype=torch.float64)
+        *counts, loss = agreement.sum_over_processes(mine).tolist()
         summed = EditCounts.from_list([round(c) for c in counts])
         self.validation = Validation(summed, loss / max(1, summed.lines), running.samples)
         rates = {"val/cer": summed.cer, "val/wer": summed.wer, "val/line_accuracy": summed.line_accuracy}
@@ -117,10 +171,8 @@ class Recognition(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the random states, so that a resumed run draws what an uninterrupted one would."""
-        checkpoint["random"] = {
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
+        mine, *others = agreement.gather_objects(random_state())
+        checkpoint["random"] = {**mine, "others": others}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._random = checkpoint.get("random")
@@ -128,10 +180,51 @@ class Recognition(LightningModule):
     def on_train_start(self) -> None:
         # Only now: building loaders and optimizers may have drawn numbers since the checkpoint was read.
         random = self.__dict__.pop("_random", None)
-        if random:
-            torch.set_rng_state(random["cpu"])
-            if len(random["cuda"]) == torch.cuda.device_count() and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all(random["cuda"])
+        states = [] if random is None else [random, *random.get("others", [])]
+        rank = agreement.rank()
+        if rank < len(states):
+            set_random_state(states[rank])
+        elif rank:  # the first draws what it would draw alone; the others must not draw the same
+            torch.manual_seed(torch.initial_seed() + 7919 * rank + self.trainer.global_step)
+
+
+def random_state() -> dict[str, Any]:
+    """The states of torch's random numbers in this process."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on from the states that `random_state` gave, as far as there are as many devices."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def ctc_losses(
+    log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """CTC loss of each line, float32 [N], zero for a line whose text does not fit its frames, and which do.
+
+    log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N].
+    """
+    repeats = (targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] > 0)
+    feasible = target_lengths + repeats.sum(1) <= lengths
+    if not len(targets):  # torch's loss takes no batch without lines
+        return log_probs.float().sum((1, 2)), feasible
+    # On GPUs the loss's gradient adds up in no fixed order.
+    on_cpu = log_probs.is_cuda and torch.are_deterministic_algorithms_enabled()
+    device = torch.device("cpu") if on_cpu else log_probs.device
+    with torch.autocast(device_type=log_probs.device.type, enabled=False):
+        losses = F.ctc_loss(
+            log_probs.float().transpose(0, 1).to(device),
+            targets.to(device),
+            lengths.to(device),
+            target_lengths.to(device),
+            reduction="none",
+            zero_infinity=True,
+        ).to(log_probs.device)
+    return torch.where(feasible, losses, 0.0), feasible
 
 
 def ctc_loss(
@@ -141,19 +234,9 @@ def ctc_loss(
 
     log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N].
     """
-    repeats = (targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] > 0)
-    feasible = target_lengths + repeats.sum(1) <= lengths
-    with torch.autocast(device_type=log_probs.device.type, enabled=False):
-        losses = F.ctc_loss(
-            log_probs.float().transpose(0, 1),
-            targets,
-            lengths,
-            target_lengths,
-            reduction="none",
-            zero_infinity=True,
-        )
+    losses, feasible = ctc_losses(log_probs, lengths, targets, target_lengths)
     characters = torch.where(feasible, target_lengths, 0).sum().clamp(min=1)
-    return torch.where(feasible, losses, 0.0).sum() / characters, int((~feasible).sum())
+    return losses.sum() / characters, int((~feasible).sum())
 
 
 def evenly(samples: Sequence[Reading], count: int) -> list[Reading]:
