@@ -60,6 +60,7 @@ MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
 
 def run(config: DictConfig) -> float | None:
     """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
+    quieten_lightning()
     words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     check_choices(config)
     # A run that is named after the time of its start has no name that could be found again.

@@ -17,6 +17,7 @@ from typing import Any
 
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from ocrtrain.commands.run_folder import plain
@@ -61,13 +62,16 @@ def processes_to_start(settings: DictConfig) -> int:
             "other machines cannot be reached from here",
             "start the same command on each of them with torchrun or srun: docs/scaling.md.",
         )
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=plain(wanted),
-        logger=False,
-        enable_checkpointing=False,
-        barebones=False,
-    )
+    try:
+        trainer = Trainer(
+            accelerator=accelerator, devices=plain(wanted), logger=False, enable_checkpointing=False
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(
+            f"trainer.devices={wanted} trainer.accelerator={accelerator}",
+            str(error).partition("\n")[0],
+            "devices=auto takes what there is.",
+        ) from error
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not on_gpus(accelerator) and trainer.num_devices > max(cores, 2):
         raise InputError(

@@ -53,7 +53,12 @@ def place() -> Place:
     world = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if world > 1 and "SLURM_PROCID" in os.environ:
         machines = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
-        environment = SLURMEnvironment(auto_requeue=False)
+        try:
+            environment = SLURMEnvironment(auto_requeue=False)
+        except RuntimeError as error:
+            raise InputError(
+                "the SLURM job", str(error), "docs/scaling.md has a job to start from."
+            ) from error
         local = environment.local_rank()
         return Place(environment.global_rank(), world, local, world // machines, environment)
     return Place()

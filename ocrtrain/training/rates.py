@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,22 +39,26 @@ def layer_depths(names: Sequence[str]) -> dict[str, int]:
 
 
 def scale_rates(
-    optimizer: torch.optim.Optimizer, model: nn.Module, decay: float, factors: Mapping[str, float]
+    optimizer: torch.optim.Optimizer, model: nn.Module, decay: float, factors: Sequence[Sequence[Any]]
 ) -> None:
     """Scale the learning rates of `optimizer` by a parameter's depth and name.
 
-    decay: of the rate from a layer to the one below it, 1 for none; factors: by patterns of names, all that
-    match multiplied. Splits the optimizer's groups, so before its first step. Raises InputError for numbers
-    that are none and patterns that match nothing.
+    decay: of the rate from a layer to the one below it, 1 for none; factors: pairs of a pattern of names and
+    a factor, all that match multiplied. Splits the optimizer's groups, so before its first step. Raises
+    InputError for numbers that are none and patterns that match nothing.
     """
     if not 0.0 < decay <= 1.0:
         raise InputError(
             f"finetune.layer_decay={decay}", "is no factor", "give a number above 0, up to 1 for none."
         )
-    for pattern, factor in factors.items():
-        match(trainable(model), [pattern], "finetune.rates")
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor < 0:
-            raise InputError(f"finetune.rates.{pattern}={factor}", "is no factor", "give 0 or more.")
+    for pair in factors:
+        if not is_factor(pair):
+            raise InputError(
+                f"finetune.rates={pair}",
+                "is no pair of a pattern and a factor of 0 or more",
+                "write finetune.rates='[[backbone.*,0.1],[encoder.*,0.5]]'.",
+            )
+        match(trainable(model), [pair[0]], "finetune.rates")
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     depths = layer_depths(list(names.values()))
     split: list[dict[str, Any]] = []
@@ -63,12 +67,19 @@ def scale_rates(
         for parameter in group["params"]:
             name = names[id(parameter)]
             factor = decay ** depths[name]
-            for pattern, value in factors.items():
+            for pattern, value in factors:
                 if fnmatch.fnmatchcase(name, pattern):
                     factor *= float(value)
             by_factor.setdefault(factor, []).append(parameter)
         split += [{**group, "params": ps, "lr": group["lr"] * f} for f, ps in by_factor.items()]
     optimizer.param_groups[:] = split
+
+
+def is_factor(pair: Any) -> bool:
+    """Tell whether `pair` is a pattern of names and a number of 0 or more."""
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
+        return False
+    return isinstance(pair[1], (int, float)) and not isinstance(pair[1], bool) and pair[1] >= 0
 
 
 class Thaw(Callback):

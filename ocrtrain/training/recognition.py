@@ -32,11 +32,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Validation:
-    """What a pass over the validation lines found; `samples` are a few of them, of all widths."""
+    """What a pass over the validation lines found; `samples` are a few of them, of all widths.
+
+    loss: per character, of all lines together; characters: what it is per, without texts that do not fit.
+    """
 
     counts: EditCounts
     loss: float
     samples: list[Reading] = field(default_factory=list)
+    characters: int = 0
 
 
 class Recognition(LightningModule):
@@ -142,11 +146,12 @@ class Recognition(LightningModule):
         if not len(batch):
             return
         log_probs, lengths = self.model(batch.pixels, batch.widths)
-        loss, _ = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+        losses, feasible = ctc_losses(log_probs, lengths, batch.targets, batch.target_lengths)
         transcripts = self.decoder(log_probs, lengths)
         running = self._running
         running.counts = running.counts + count_edits(batch.texts, [t.text for t in transcripts])
-        running.loss += float(loss) * len(batch)
+        running.loss += float(losses.cpu().double().sum())
+        running.characters += int(batch.target_lengths[feasible].sum())
         running.samples += [self._reading(batch, i, transcripts[i]) for i in self._spread(len(batch))]
 
     def _spread(self, lines: int) -> range:
@@ -162,10 +167,12 @@ class Recognition(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Sum the counts over all ranks and publish the rates."""
         running = self._running
-        mine = torch.tensor([*running.counts.to_list(), running.loss], dtype=torch.float64)
-        *counts, loss = agreement.sum_over_processes(mine).tolist()
+        mine = [*running.counts.to_list(), running.characters, running.loss]
+        *counts, characters, loss = agreement.sum_over_processes(
+            torch.tensor(mine, dtype=torch.float64)
+        ).tolist()
         summed = EditCounts.from_list([round(c) for c in counts])
-        self.validation = Validation(summed, loss / max(1, summed.lines), running.samples)
+        self.validation = Validation(summed, loss / max(1.0, characters), running.samples)
         rates = {"val/cer": summed.cer, "val/wer": summed.wer, "val/line_accuracy": summed.line_accuracy}
         self.log_dict({**rates, "val/loss": self.validation.loss}, sync_dist=False)
 
