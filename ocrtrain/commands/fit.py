@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shlex
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +20,7 @@ from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import Description
 from ocrtrain.commands.launch import launch, processes_to_start
 from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
+from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
 from ocrtrain.commands.overfit import UntilLearned, keep_few, settle_overfit, verdict
 from ocrtrain.commands.run_folder import AUTO, plain, prepare_folder, resolve_resume, run_folder
 from ocrtrain.data import LineData
@@ -50,8 +48,7 @@ from ocrtrain.training.patience import Patience
 from ocrtrain.training.precision import choose_precision
 from ocrtrain.training.processes import Place, distributed_settings, join, leave, on_gpus, place
 from ocrtrain.training.rates import Thaw, scale_rates
-from ocrtrain.training.slurm import job, requeue
-from ocrtrain.training.trouble import explained
+from ocrtrain.training.trouble import explained, lost
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +82,10 @@ def train(config: DictConfig, words: Sequence[str] = ()) -> float | None:
             resolve_resume(config, run_is_named=True)
         config.resume = agreement.told_by_first(config.resume)
         return train_here(config, words, here)
+    except RuntimeError as error:
+        if reason := lost(error, here.world):
+            raise reason from error
+        raise
     finally:
         leave()
 
@@ -193,8 +194,7 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     except (RuntimeError, MemoryError) as error:
-        batch_size = data.batch_size
-        if reason := explained(error, guard.batch, guard.fitted, batch_size, here.world):
+        if reason := explained(error, guard.batch, guard.fitted, data.batch_size):
             raise reason from error
         raise
     finally:
@@ -295,58 +295,6 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
         if value is not None and value <= 0:
             raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
     return Budget(steps, seconds)
-
-
-def report_model(model: LineRecognizer) -> None:
-    """Log trained and all parameters of each part and of the whole, and how many are adapters'."""
-    parts = [*model.named_children(), ("in all", model)]
-    for name, part in parts:
-        every = sum(p.numel() for p in part.parameters())
-        trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        added = sum(p.numel() for n, p in part.named_parameters(prefix=name) if is_added(n))
-        if every:
-            share = f" ({trained / every:.1%})" if part is model else ""
-            adapters = f", {added:,} of them in adapters" if added else ""
-            row = f"{name:<9} {every:>11,} parameters, {trained:>11,} trained{share}{adapters}"
-            log.info("%s", row)
-
-
-def conclude(keeper: Keeper, clock: Clock, folder: Path, words: Sequence[str]) -> None:
-    """Say what came out and what to type next."""
-    shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
-    if keeper.interrupted is not None:
-        print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last, words)}", file=sys.stderr)
-        return
-    adapter = keeper.adapter
-    print(
-        f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
-        f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
-        f"checkpoint  {shown}\n"
-        f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
-        f"record      {folder}/metrics.csv, history.png, samples.png\n"
-        f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
-        file=sys.stderr,
-    )
-
-
-def command_to_resume(checkpoint: Path, words: Sequence[str]) -> str:
-    """Repeat the command that was typed, with `resume` in the place of what only a beginning has."""
-    if "resume=auto" in words:
-        kept = [*words]
-    else:
-        kept = [w for w in words if w.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
-        kept.append(f"resume={checkpoint}")
-    return " ".join(shlex.quote(word) for word in ["python", "-m", "ocrtrain", "fit", *kept])
-
-
-def requeue_if_asked(number: int, words: Sequence[str]) -> None:
-    """Put a SLURM job that was told to stop back into the queue, if it would go on by itself."""
-    if job() is None or number == signal.SIGINT:
-        return
-    if "resume=auto" in words:
-        requeue()
-    else:
-        log.warning("the job is not put back into the queue: without resume=auto it would begin anew")
 
 
 def quieten_lightning() -> None:

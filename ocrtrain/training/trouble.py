@@ -22,13 +22,11 @@ class ProcessLost(InputError):  # noqa: N818 - named for what it reports
     """Another process of the run is gone: a consequence, so not the first thing to be told."""
 
 
-def explained(
-    error: BaseException, batch: Batch | None, fitted: int, batch_size: int, processes: int
-) -> InputError | None:
+def explained(error: BaseException, batch: Batch | None, fitted: int, batch_size: int) -> InputError | None:
     """Explain what stopped training; None if it is nothing of the kind.
 
     batch: the one at hand; fitted: the most pixels (padding and all lines included) of a batch that was
-    trained on before; batch_size: lines of a step; processes: of the run.
+    trained on before; batch_size: lines of a step.
     """
     text = str(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
@@ -37,13 +35,18 @@ def explained(
         return None
     if "DataLoader timed out" in text or "DataLoader worker" in text:
         return worker_lost(text)
-    if processes > 1 and LOST.search(text):
-        return ProcessLost(
-            "the connection to another process of this run",
-            "is lost",
-            "Its own message tells why. Go on from the last checkpoint with resume=auto.",
-        )
     return None
+
+
+def lost(error: RuntimeError, processes: int) -> ProcessLost | None:
+    """Tell whether `error` says that another of the run's `processes` is gone."""
+    if processes == 1 or not LOST.search(str(error)):
+        return None
+    return ProcessLost(
+        "the connection to another process of this run",
+        "is lost",
+        "Its own message tells why. Go on from the last checkpoint with resume=auto.",
+    )
 
 
 def out_of_memory(batch: Batch | None, fitted: int, batch_size: int, on_gpu: bool) -> InputError:

@@ -29,7 +29,7 @@ def test_a_worker_that_hangs_is_named() -> None:
     workers = [worker.pid for worker in multiprocessing.active_children()]
     with pytest.raises(RuntimeError, match="DataLoader timed out") as caught:
         next(batches)
-    reason = explained(caught.value, None, 0, 4, 1)
+    reason = explained(caught.value, None, 0, 4)
     assert isinstance(reason, InputError) and "has given nothing for 3 seconds" in reason.why
     named = reason.what.removeprefix("loader worker 0 (process ").removesuffix(")")
     assert int(named) in workers and "data.timeout" in reason.way_on
