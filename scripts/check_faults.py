@@ -147,7 +147,9 @@ def worker_killed(site: Site) -> Iterator[str]:
     if wait_for(process, lambda: site.checkpoint("worker").is_file()):
         os.kill(children(process.pid)[0], signal.SIGKILL)
     code, said = ended(process)
-    if code != 2 or not re.search(r"error: a loader worker \(process \d+\): was ended by a signal", said):
+    if code != 2 or not re.search(
+        r"error: a loader worker \(process \d+\): (was ended by a signal|died)", said
+    ):
         yield f"exit code {code}: {said[-300:]}"
     yield (
         "=exit code 2, the worker named, last.ckpt there"

@@ -266,7 +266,7 @@ def make_trainer(
     )
 
 
-def compile_backbone(model: LineRecognizer) -> None:
+def compile_backbone(model: LineRecognizer, backend: Any = "inductor") -> None:
     """Let torch compile the backbone; widths and batch sizes are variables of what it makes.
 
     Encoders have compiled kernels of their own. A shape that needs another version after the 16th runs as
@@ -275,7 +275,7 @@ def compile_backbone(model: LineRecognizer) -> None:
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = 16
-    model.backbone.compile(dynamic=True)
+    model.backbone.compile(dynamic=True, backend=backend)
 
 
 def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:

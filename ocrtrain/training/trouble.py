@@ -87,7 +87,8 @@ def worker_lost(text: str) -> InputError:
             "is the disk or the network that holds the lines slow or away? data.timeout=SECONDS allows for"
             " more, data.workers=0 reads in the training process itself; go on with resume=auto.",
         )
-    pids = ", ".join(re.findall(r"\d+", text.partition("(pid")[2].partition(")")[0])) or "?"
+    named = re.search(r"pid(?:\(s\))? ([\d, ]+)\)", text)
+    pids = named[1] if named else "?"
     cause = re.search(r"killed by signal: ([^.]*)", text)
     why = "died" if cause is None else f"was ended by a signal: {cause[1].strip()}"
     return InputError(

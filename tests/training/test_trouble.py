@@ -45,6 +45,26 @@ def test_a_lost_process_is_a_consequence() -> None:
     assert lost(RuntimeError("shape mismatch"), processes=2) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "what", "why"),
+    [  # torch's words, from two places
+        (
+            "DataLoader worker (pid 77) is killed by signal: Killed. ",
+            "a loader worker (process 77)",
+            "was ended by a signal: Killed",
+        ),
+        (
+            "DataLoader worker (pid(s) 77, 78) exited unexpectedly",
+            "a loader worker (process 77, 78)",
+            "died",
+        ),
+    ],
+)
+def test_a_worker_that_dies_is_named(text: str, what: str, why: str) -> None:
+    reason = explained(RuntimeError(text), None, 0, 16)
+    assert reason is not None and (reason.what, reason.why) == (what, why)
+
+
 def test_what_is_a_bug_is_not_explained() -> None:
     assert explained(RuntimeError("shape mismatch"), None, 0, 16) is None
     assert explained(InputError("a", "b", "c"), None, 0, 16) is None
