@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ocrtrain.checkpoint import Description
@@ -25,6 +26,7 @@ from ocrtrain.text import Charset
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."  # PEFT's, before every name in its files
 BASE = "ocrtrain_base"  # the metadata's key for the fingerprint
+CHARSET = "ocrtrain_charset"  # and for the symbols, in JSON, where they are others than the base's
 LORA, BOTTLENECK = "LORA", "OCRTRAIN_BOTTLENECK"
 
 
@@ -32,10 +34,17 @@ class AdapterWriter:
     """Writes what was trained of an adapted model, without the weights that are its base's.
 
     model: adapted, with the base's weights under its adapters; description: of the training; base: where
-    the base is, for the record.
+    the base is, for the record; charset: the base's, where training has another one.
     """
 
-    def __init__(self, folder: Path, model: nn.Module, description: Description, base: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        description: Description,
+        base: str,
+        charset: Charset | None = None,
+    ) -> None:
         self.folder, self.base = folder, base
         self.adaptation = construct(description.model["adapt"], Adaptation, "adapt")
         names = whole_modules(model)
@@ -48,7 +57,11 @@ class AdapterWriter:
             if not any(inside(module, name) for name in names)
         )
         frozen = {n.replace(".base_layer.", "."): w for n, w in weights.items() if not self._is_ours(n)}
-        self.fingerprint = fingerprint(frozen, description.charset, description.preprocess.as_dict())
+        charset = description.charset if charset is None else charset
+        self.fingerprint = fingerprint(frozen, charset, description.preprocess.as_dict())
+        self.metadata = {"format": "pt", BASE: self.fingerprint}
+        if charset != description.charset:
+            self.metadata[CHARSET] = json.dumps(description.charset.symbols)
 
     def _is_ours(self, name: str) -> bool:
         return is_added(name) or any(inside(name, module) for module in self.whole)
@@ -80,7 +93,7 @@ class AdapterWriter:
         write_text_atomically(self.folder / CONFIG, json.dumps(config, indent=2) + "\n")
         with atomic_path(self.folder / WEIGHTS) as temporary:
             # Not its `save_file`, which closes the file to all but its owner.
-            temporary.write_bytes(save(tensors, {"format": "pt", BASE: self.fingerprint}))
+            temporary.write_bytes(save(tensors, self.metadata))
 
 
 def whole_modules(model: nn.Module) -> set[str]:
@@ -118,10 +131,13 @@ def apply_adapter(
     """
     folder = Path(folder).expanduser()
     config = read_config(folder)
-    found, base = read_tensors(folder)
+    found, base, charset = read_tensors(folder)
     added = {name for name in found if is_added(name)}
     rest = {n: w for n, w in weights.items() if n not in found and not is_added(n)}
     shapes = {name: value.shape for name, value in weights.items()}
+    if charset is not None:  # its head has a row for each class
+        resized = {n: (len(charset), *shapes[n][1:]) for n in ("head.weight", "head.bias") if n in shapes}
+        shapes |= {name: torch.Size(shape) for name, shape in resized.items()}
     strange = [n for n, value in found.items() if n not in added and shapes.get(n) != value.shape]
     own = fingerprint(rest, description.charset, description.preprocess.as_dict())
     if strange or base != own:
@@ -140,7 +156,8 @@ def apply_adapter(
     if config["peft_type"] == BOTTLENECK:
         places = sorted({n.partition(".bottleneck.")[0] for n in added if ".bottleneck." in n})
         adapt = bottleneck_settings(config["width"], places)
-    return merged, replace(description, model={**description.model, "adapt": adapt}, calibration=None)
+    described = replace(description, model={**description.model, "adapt": adapt}, calibration=None)
+    return merged, described if charset is None else replace(described, charset=charset)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -170,8 +187,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
-    """Read an adapter's tensors, by names in a model, and the fingerprint of its base."""
+def read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, Charset | None]:
+    """Read an adapter's tensors, by names in a model, its base's fingerprint, and a charset of its own."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -182,7 +199,12 @@ def read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
         raise damaged(folder, f"{WEIGHTS} cannot be read ({str(error).partition(chr(10))[0]})") from None
     if BASE not in metadata:
         raise foreign(folder, "does not say which base it is for")
-    return {name.removeprefix(PEFT_PREFIX): value for name, value in tensors.items()}, metadata[BASE]
+    named = {name.removeprefix(PEFT_PREFIX): value for name, value in tensors.items()}
+    try:
+        charset = Charset(json.loads(metadata[CHARSET])) if CHARSET in metadata else None
+    except (ValueError, TypeError, InputError, RecursionError) as error:
+        raise damaged(folder, f"its charset cannot be read ({error})") from None
+    return named, metadata[BASE], charset
 
 
 def damaged(folder: Path, why: str) -> InputError:

@@ -42,7 +42,7 @@ OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in 
 # Nothing may be downloaded, and not every machine has the same fonts.
 HERE = ["synthesis.fonts=[bundled]"]
 OWN_TRAINER_KEYS = {"max_epochs", "max_steps", "max_time", "validate_every_steps", "validate_every"}
-OWN_TRAINER_KEYS.add("checkpoint_every")
+OWN_TRAINER_KEYS.add("compile")
 
 
 def composed(*words: str) -> DictConfig:

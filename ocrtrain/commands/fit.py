@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import os
-import platform
-import shlex
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,19 +16,20 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
-from ocrtrain import cache
-from ocrtrain.adapter import CONFIG, WEIGHTS, AdapterWriter
+from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import Description
-from ocrtrain.commands.clean import RUN_MARK
-from ocrtrain.commands.origin import build_model, take_over
+from ocrtrain.commands.launch import launch, processes_to_start
+from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
+from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
+from ocrtrain.commands.overfit import UntilLearned, keep_few, settle_overfit, verdict
+from ocrtrain.commands.run_folder import AUTO, plain, prepare_folder, resolve_resume, run_folder
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
-from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.model.build import self_contained
 from ocrtrain.training import (
-    AtomicCheckpointIO,
+    BackgroundCheckpointIO,
     Budget,
     Clock,
     Console,
@@ -39,9 +38,17 @@ from ocrtrain.training import (
     Recognition,
     Recorder,
     Validator,
+    agreement,
 )
+from ocrtrain.training.averaging import Averaging
+from ocrtrain.training.blanks import Blanks
 from ocrtrain.training.budget import seconds_of
+from ocrtrain.training.norms import SharedStatistics, synchronize
+from ocrtrain.training.patience import Patience
 from ocrtrain.training.precision import choose_precision
+from ocrtrain.training.processes import Place, distributed_settings, join, leave, on_gpus, place
+from ocrtrain.training.rates import Thaw, scale_rates
+from ocrtrain.training.trouble import explained, lost
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +58,63 @@ MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
 def run(config: DictConfig) -> float | None:
     """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
     quieten_lightning()
+    words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    check_choices(config)
+    # A run that is named after the time of its start has no name that could be found again.
+    named = not OmegaConf.is_interpolation(config, "run")
+    if not named and config.resume == AUTO:
+        resolve_resume(config, run_is_named=False)
+    count = processes_to_start(config.trainer)
+    if count > 1:
+        return cast(float | None, launch(config, words, count))
+    return train(config, words)
+
+
+def train(config: DictConfig, words: Sequence[str] = ()) -> float | None:
+    """Train in this process, which may be one of several; `words` are the settings as they were typed."""
+    quieten_lightning()
+    here = place()
+    join(here, str(config.trainer.accelerator))
+    try:
+        # Each process has composed its own settings, a second later perhaps: one name for all.
+        config.run = agreement.told_by_first(str(config.run))
+        if agreement.rank() == 0:
+            resolve_resume(config, run_is_named=True)
+        config.resume = agreement.told_by_first(config.resume)
+        return train_here(config, words, here)
+    except RuntimeError as error:
+        if reason := lost(error, here.world):
+            raise reason from error
+        raise
+    finally:
+        leave()
+
+
+def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float | None:
+    """Put the parts together as `config` says, train, and say what came out."""
     folder = run_folder(config)
     seed_everything(config.seed, verbose=False)
+    typed = typed_settings(words)
+    if config.overfit is not None:
+        settle_overfit(config, typed)
+    if config.data.get("workers", 0) is None and here.local_world > 1:
+        config.data.workers = max(1, min(8, (os.cpu_count() or 1) // 2 // here.local_world))
 
-    origin = take_over(config)
+    origin = take_over(config, typed)
     data: LineData = instantiate(config.data, _convert_="all")
+    if data.batch_size < here.world:
+        raise InputError(
+            f"data.batch_size={data.batch_size}",
+            f"is fewer lines than the {here.world} processes that share them",
+            "it counts the lines of all processes: raise it, or train with fewer.",
+        )
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
-    data.open(
-        columns_per_frame=int(settings["backbone"].get("columns_per_frame", 4)),
-        charset=None if origin is None else origin.description.charset,
-    )
-    if origin is not None:
-        origin.check_charset(data.charset)
-    model = build_model(settings, len(data.charset), origin)
+    open_data(config, data, int(settings["backbone"].get("columns_per_frame", 4)), origin)
+    if config.overfit is not None:
+        keep_few(data, config.overfit)
+    model = build_model(settings, len(data.charset), origin, data.charset)
     settings = self_contained(settings, model)
+    base_charset = None if origin is None else origin.description.charset
     del origin
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
@@ -72,21 +122,52 @@ def run(config: DictConfig) -> float | None:
     trainer_settings = plain(config.trainer)
     budget = take_budget(trainer_settings, data.batches_per_epoch)
     every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
-    checkpoint_every = seconds_of(trainer_settings.pop("checkpoint_every"), "trainer.checkpoint_every")
-    precision = choose_precision(
-        trainer_settings.pop("precision"), trainer_settings.get("accelerator", "auto")
-    )
-    task = Recognition(model, data.charset, instantiate(config.optimizer, _convert_="all"))
+    precision = choose_precision(trainer_settings.pop("precision"), trainer_settings["accelerator"])
+    synchronized = bool(trainer_settings.pop("sync_batchnorm")) and here.world > 1
+    if synchronized:
+        synchronize(model)
+    if trainer_settings.pop("compile"):
+        compile_backbone(model)
+    if trainer_settings["deterministic"] and on_gpus(trainer_settings["accelerator"]):
+        log.warning(
+            "trainer.deterministic=true: CTC's loss is computed on the CPU, since the GPU's adds up in no"
+            " fixed order, and convolutions are not the fastest ones; steps take longer"
+        )
+    make_optimizer = instantiate(config.optimizer, _convert_="all")
+
+    def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
+        made: torch.optim.Optimizer = make_optimizer(model)
+        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates))
+        return made
+
+    task = Recognition(model, data.charset, optimizer, same_width=synchronized)
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     adapter = None
     # Adapters of a run that began with random weights, or others', are for a base that no checkpoint has.
     if config.init is not None and any(is_added(name) for name in model.state_dict()):
-        adapter = AdapterWriter(folder / "adapter", model, description, str(config.init))
-    keeper = Keeper(folder / "checkpoints", description, clock, checkpoint_every or float("inf"), adapter)
-    callbacks: list[Callback] = [
+        adapter = AdapterWriter(folder / "adapter", model, description, str(config.init), base_charset)
+    saving, writer = config.checkpoint, BackgroundCheckpointIO()
+    guard = Guard(max(data.max_skipped, len(data.train_set) // 100), folder)
+    keeper = Keeper(
+        folder / "checkpoints",
+        description,
         clock,
-        Guard(max(data.max_skipped, len(data.train_set) // 100)),
+        writer,
+        every_seconds=None if saving.every_minutes is None else 60.0 * saving.every_minutes,
+        every_steps=saving.every_n_steps,
+        keep=saving.keep,
+        adapter=adapter,
+    )
+    # In the order in which they look at a step: what is saved comes after all that changes.
+    callbacks: list[Callback | None] = [
+        clock,
+        Thaw(config.finetune.freeze_steps, config.finetune.train_first)
+        if config.finetune.freeze_steps
+        else None,
+        guard,
+        None if synchronized else SharedStatistics(),
+        None if config.ema.decay is None else Averaging(config.ema.decay),
         Recorder(folder, clock),
         Console(clock, data.batches_per_epoch),
         Validator(
@@ -94,34 +175,85 @@ def run(config: DictConfig) -> float | None:
             every["validate_every_steps"],
             seconds_of(every["validate_every"], "trainer.validate_every"),
         ),
+        UntilLearned() if config.overfit is not None else None,
+        None if config.early_stopping.patience is None else Patience(config.early_stopping.patience),
+        Blanks(folder),
         keeper,
     ]
-    trainer = make_trainer(trainer_settings, precision, callbacks, folder)
+    trainer_settings = distributed_settings(here, trainer_settings)
+    trainer = make_trainer(
+        trainer_settings, precision, [c for c in callbacks if c is not None], folder, writer
+    )
     if trainer.is_global_zero:
         prepare_folder(folder, config)
-        log.info("run %s, %s precision, on %s", folder, precision, trainer.strategy.root_device)
+        devices = f"{here.world} x {trainer.strategy.root_device.type}" if here.world > 1 else None
+        log.info("run %s, %s precision, on %s", folder, precision, devices or trainer.strategy.root_device)
     try:
         trainer.fit(task, datamodule=data, ckpt_path=config.resume, weights_only=True)
+        writer.wait()
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
+    except (RuntimeError, MemoryError) as error:
+        if reason := explained(error, guard.batch, guard.fitted, data.batch_size):
+            raise reason from error
+        raise
+    finally:
+        writer.close()
+    if guard.failure is not None:
+        raise guard.failure
+    stopped = keeper.interrupted
     if trainer.is_global_zero:
-        conclude(keeper, clock, folder)
-    if keeper.interrupted is not None:
-        raise SystemExit(128 + keeper.interrupted)
+        conclude(keeper, clock, folder, words)
+        if stopped is not None and config.checkpoint.requeue:
+            requeue_if_asked(stopped, words)
+        elif config.overfit is not None and stopped is None:
+            print(
+                verdict(config.overfit, keeper.best_cer, keeper.best_step, trainer.global_step),
+                file=sys.stderr,
+            )
+    if stopped is not None:
+        raise SystemExit(128 + stopped)
     return None if keeper.best_cer == float("inf") else keeper.best_cer
 
 
+def check_choices(config: DictConfig) -> None:
+    """Raise InputError for settings of this command that cannot be meant."""
+    if config.charset not in ("keep", "extend", "replace"):
+        raise InputError(f"charset={config.charset}", "is no way to go on", "choose keep, extend or replace.")
+    numbers = {
+        "checkpoint.every_minutes": config.checkpoint.every_minutes,
+        "checkpoint.every_n_steps": config.checkpoint.every_n_steps,
+        "checkpoint.keep": config.checkpoint.keep,
+        "early_stopping.patience": config.early_stopping.patience,
+    }
+    for key, value in numbers.items():
+        whole = key != "checkpoint.every_minutes"
+        kinds = (int,) if whole else (int, float)
+        if value is None and key != "checkpoint.keep":
+            continue
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < math.inf:
+            raise InputError(
+                f"{key}={value}", f"is no {'whole ' if whole else ''}number above 0", "give one."
+            )
+
+
 def make_trainer(
-    settings: dict[str, Any], precision: str, callbacks: list[Callback], folder: Path
+    settings: dict[str, Any],
+    precision: str,
+    callbacks: list[Callback],
+    folder: Path,
+    writer: BackgroundCheckpointIO,
 ) -> Trainer:
     """Make Lightning's trainer; when to stop, validate, save and tell is decided by `callbacks` alone."""
+    settings = dict(settings)
+    plugins = [writer, *settings.pop("plugins", [])]
     return Trainer(
         **settings,
         precision=cast(Any, precision),  # Lightning refuses what it does not know
         max_epochs=-1,
         max_steps=-1,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         default_root_dir=folder,
         logger=False,
         enable_checkpointing=False,
@@ -134,40 +266,16 @@ def make_trainer(
     )
 
 
-def plain(config: Any) -> Any:
-    """Resolve interpolations and give plain Python types."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+def compile_backbone(model: LineRecognizer, backend: Any = "inductor") -> None:
+    """Let torch compile the backbone; widths and batch sizes are variables of what it makes.
 
+    Encoders have compiled kernels of their own. A shape that needs another version after the 16th runs as
+    it is written.
+    """
+    import torch._dynamo
 
-def run_folder(config: DictConfig) -> Path:
-    """Name the run's folder; raises InputError if it holds another run that this one would overwrite."""
-    folder = Path(config.runs) / str(config.run)
-    if config.resume is not None:
-        resume = Path(config.resume)
-        # A checkpoint in a run's own folder goes on there, wherever that is.
-        return resume.resolve().parent.parent if resume.parent.name == "checkpoints" else folder
-    if (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()) and not config.overwrite:
-        raise InputError(
-            f"run={config.run}",
-            f"{folder} holds the checkpoints of an earlier run",
-            f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, "
-            "or set overwrite=true.",
-        )
-    return folder
-
-
-def prepare_folder(folder: Path, config: DictConfig) -> None:
-    """Make the run's folder and put the resolved configuration into it."""
-    with atomic_path(folder / "config.yaml") as temporary:
-        OmegaConf.save(config, temporary, resolve=True)
-    # What `clean` tells a run by; while this process lives, it leaves the folder alone.
-    write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
-    if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
-        for old in (folder / "checkpoints").glob("*.ckpt"):
-            old.unlink()
-        for name in (CONFIG, WEIGHTS):
-            (folder / "adapter" / name).unlink(missing_ok=True)
-    cache.record("run", folder)
+    torch._dynamo.config.recompile_limit = 16
+    model.backbone.compile(dynamic=True, backend=backend)
 
 
 def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
@@ -187,46 +295,6 @@ def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
         if value is not None and value <= 0:
             raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
     return Budget(steps, seconds)
-
-
-def report_model(model: LineRecognizer) -> None:
-    """Log trained and all parameters of each part and of the whole, and how many are adapters'."""
-    parts = [*model.named_children(), ("in all", model)]
-    for name, part in parts:
-        every = sum(p.numel() for p in part.parameters())
-        trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        added = sum(p.numel() for n, p in part.named_parameters(prefix=name) if is_added(n))
-        if every:
-            share = f" ({trained / every:.1%})" if part is model else ""
-            adapters = f", {added:,} of them in adapters" if added else ""
-            row = f"{name:<9} {every:>11,} parameters, {trained:>11,} trained{share}{adapters}"
-            log.info("%s", row)
-
-
-def conclude(keeper: Keeper, clock: Clock, folder: Path) -> None:
-    """Say what came out and what to type next."""
-    shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
-    if keeper.interrupted is not None:
-        print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last)}", file=sys.stderr)
-        return
-    adapter = keeper.adapter
-    print(
-        f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
-        f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
-        f"checkpoint  {shown}\n"
-        f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
-        f"record      {folder}/metrics.csv, history.png, samples.png\n"
-        f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
-        file=sys.stderr,
-    )
-
-
-def command_to_resume(checkpoint: Path) -> str:
-    """Repeat the command that was typed, with `resume` in the place of what only a beginning has."""
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    kept = [g for g in given if g.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
-    words = ["python", "-m", "ocrtrain", "fit", *kept, f"resume={checkpoint}"]
-    return " ".join(shlex.quote(word) for word in words)
 
 
 def quieten_lightning() -> None:

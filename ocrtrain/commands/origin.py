@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from ocrtrain.checkpoint import (
     SOURCES,
@@ -21,11 +20,13 @@ from ocrtrain.checkpoint import (
     read_checkpoint,
     with_own_weights,
 )
+from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.model.build import adapt_recognizer, build_recognizer
 from ocrtrain.text import Charset
+from ocrtrain.text.charset import describe
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +55,25 @@ class Origin:
             f"checkpoint={self.path}",
             f"its charset differs from the data's: it lacks {''.join(sorted(ours - theirs))!r}"
             f" and has {''.join(sorted(theirs - ours))!r} beyond them",
-            "leave data.charset out to train with the checkpoint's, or train anew.",
+            "leave data.charset out to train with the checkpoint's, learn more characters with"
+            " charset=extend, or train anew.",
         )
 
 
-def take_over(config: DictConfig) -> Origin | None:
+def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
     """Read the checkpoint that `config` names, and put into `config` the settings that are fixed by it.
 
     These are the architecture and how lines are prepared, and for `resume` the adaptation too. What is typed
-    on the command line stays, and is named if the weights then do not fit; raises InputError for typed
-    settings that cannot be others.
+    on the command line (`given`) stays, and is named if the weights then do not fit; raises InputError for
+    typed settings that cannot be others.
     """
     setting = "init" if config.resume is None else "resume"
     path = config[setting]
     if path is None:
+        if config.charset != "keep":
+            raise InputError(
+                f"charset={config.charset}", "there is no charset before", "give init=CHECKPOINT."
+            )
         return None
     content = read_checkpoint(path)
     description = describe_checkpoint(content, path)
@@ -83,7 +89,7 @@ def take_over(config: DictConfig) -> Origin | None:
         weights = model_weights(content)
         with open_dict(config):  # so that the run still knows what its adapters are for
             config.init = description.config.get("init")
-    typed = without_sources(typed_settings(), None if config.resume else description, path)
+    typed = without_sources(given, None if config.resume else description, path)
     taken = with_own_weights(description.model)
     different: list[str] = []
     for key in (*ARCHITECTURE, "adapt") if setting == "resume" else ARCHITECTURE:
@@ -92,18 +98,19 @@ def take_over(config: DictConfig) -> Origin | None:
         different += differing
         OmegaConf.update(config, key, theirs, merge=False, force_add=True)
     _take_preprocessing(config, description, f"{setting}={path}", typed)
-    log.info("%s=%s: its architecture, preprocessing and charset are used", setting, path)
+    charset = "" if setting == "init" and config.charset == "replace" else " and charset"
+    parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
+    log.info("%s=%s: its %s are used", setting, path, parts)
     return Origin(setting, str(path), weights, description, tuple(different))
 
 
-def typed_settings() -> dict[str, str]:
-    """Settings of the command line, as they were typed."""
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    pairs = (word.lstrip("+~").partition("=") for word in given)
+def typed_settings(words: Sequence[str]) -> dict[str, str]:
+    """Settings of the command line, as they were typed, by their keys."""
+    pairs = (word.lstrip("+~").partition("=") for word in words)
     return {key.partition("@")[0]: value for key, _, value in pairs}
 
 
-def without_sources(typed: dict[str, str], description: Description | None, path: str) -> dict[str, str]:
+def without_sources(typed: Mapping[str, str], description: Description | None, path: str) -> dict[str, str]:
     """Leave out where the checkpoint's own training took its weights from: that need not be there any more.
 
     Raises InputError if an `init` with a description is to have another source as well.
@@ -157,10 +164,42 @@ def _take_preprocessing(
         OmegaConf.update(config, key, theirs, force_add=True)
 
 
-def build_model(settings: Mapping[str, Any], classes: int, origin: Origin | None) -> LineRecognizer:
+def open_data(config: DictConfig, data: LineData, columns_per_frame: int, origin: Origin | None) -> None:
+    """Open the lines of a run, with the charset that its origin and `charset` call for.
+
+    Raises InputError for characters that the origin lacks, unless it is to learn them.
+    """
+    if origin is None:
+        data.open(columns_per_frame)
+        return
+    before = origin.description.charset
+    if origin.setting == "resume" or config.charset == "keep":
+        data.open(columns_per_frame, charset=before)
+        origin.check_charset(data.charset)
+        return
+    data.open(columns_per_frame)
+    found = data.charset
+    new = [symbol for symbol in found.symbols if symbol not in set(before.symbols)]
+    if config.charset == "extend":
+        data.extend_charset(Charset([*before.symbols, *new], data.writing))
+    dropped = len(before.symbols) + len(new) - len(data.charset.symbols)
+    log.info(
+        "charset=%s: %d characters as before, %d new%s%s",
+        config.charset,
+        len(data.charset.symbols) - len(new),
+        len(new),
+        f", {dropped} dropped" if dropped else "",
+        "".join(f"\n    new: {describe(symbol)}" for symbol in new),
+    )
+
+
+def build_model(
+    settings: Mapping[str, Any], classes: int, origin: Origin | None, charset: Charset | None = None
+) -> LineRecognizer:
     """Build the model of a run, with its origin's weights; adapters are put on top of those of `init`.
 
-    Raises InputError if the weights do not fit.
+    charset: of the run, where it may be another than the origin's. Raises InputError if the weights do not
+    fit, and for new characters that would never be learned.
     """
     if origin is None:
         return build_recognizer(settings, classes)
@@ -170,12 +209,36 @@ def build_model(settings: Mapping[str, Any], classes: int, origin: Origin | None
         _load(model, origin.weights, origin)
         return model
     model = build_recognizer({**settings, "adapt": None}, classes)
-    _load(model, {name: value for name, value in origin.weights.items() if not is_added(name)}, origin)
+    weights = {name: value for name, value in origin.weights.items() if not is_added(name)}
+    before = origin.description.charset
+    if charset is not None and charset != before:
+        weights |= head_rows(weights, before, charset, model.head)
+    _load(model, weights, origin)
     adapt_recognizer(model, settings["adapt"])
+    if charset is not None and charset != before and not model.head.weight.requires_grad:
+        raise InputError(
+            "adapt.train", "leaves the head as it is, so no new character is ever read", "add head.* to it."
+        )
     bottlenecks = {name: value for name, value in origin.weights.items() if is_added(name)}
     if bottlenecks:
         _go_on_with(model, bottlenecks, origin)
     return model
+
+
+def head_rows(
+    weights: Mapping[str, Tensor], before: Charset, after: Charset, fresh: nn.Linear
+) -> dict[str, Tensor]:
+    """Sort the rows of a head by the characters of another charset: rows follow their characters.
+
+    A new character gets the row that `fresh`, a head of the new size, has for it; the blank keeps its own.
+    """
+    old = {symbol: row for row, symbol in enumerate(before.symbols, start=1)}
+    moved = [(row, old[symbol]) for row, symbol in enumerate(after.symbols, start=1) if symbol in old]
+    rows, sources = (list(column) for column in zip((0, 0), *moved, strict=True))
+    head = {"head.weight": fresh.weight.detach().clone(), "head.bias": fresh.bias.detach().clone()}
+    for name, value in head.items():
+        value[rows] = weights[name][sources].to(value.dtype)
+    return head
 
 
 def _load(model: LineRecognizer, weights: dict[str, Tensor], origin: Origin) -> None:

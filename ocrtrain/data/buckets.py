@@ -187,9 +187,11 @@ class HasWidths(Protocol):
 class EndlessBatches:
     """The batches of epoch 0, 1, 2, ... one after the other, from any batch on: a DataLoader's batch sampler.
 
-    Yields lists of (epoch, line number). `rank` of `ranks` takes every ranks-th batch, and all take equally
-    many: an epoch's last round is filled up from its beginning. Every epoch has as many batches as the first,
-    so that batch k can be found without the epochs before it; `budget` as in `plan_epoch`.
+    Yields lists of (epoch, line number). A batch is shared out among `ranks` processes: `rank` takes every
+    ranks-th of its lines, which are sorted by width, so all have as much to do. Each line is seen once an
+    epoch, whatever the number of ranks; of the last batch of an epoch, some may get nothing. Every epoch has
+    as many batches as the first, so that batch k can be found without the epochs before it; `budget` as in
+    `plan_epoch`.
     """
 
     def __init__(
@@ -208,17 +210,16 @@ class EndlessBatches:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches that each rank sees in an epoch."""
-        return math.ceil(self._batches / self.ranks)
+        """Batches in an epoch, the same on every rank."""
+        return self._batches
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skip = divmod(self.start, self.batches_per_epoch)
         while True:
             widths = self.source.widths(epoch)
             plan = plan_epoch(widths, self.batch_size, self.seed, epoch, self.budget, self._batches)
-            for step in range(skip, self.batches_per_epoch):
-                batch = plan[(step * self.ranks + self.rank) % len(plan)]
-                yield [(epoch, int(i)) for i in batch]
+            for batch in plan[skip:]:
+                yield [(epoch, int(i)) for i in batch[self.rank :: self.ranks]]
             epoch, skip = epoch + 1, 0
 
 

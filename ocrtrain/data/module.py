@@ -14,16 +14,15 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from ocrtrain.data.augmentation import Augment
-from ocrtrain.data.batch import Batch
 from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_share, plan_by_width, plan_epoch
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns, open_lines
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.image import Channels
 from ocrtrain.data.inspection import conflicts, inspect
+from ocrtrain.data.loader import LineLoader
 from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.screening import suspects, symbols_of
@@ -58,10 +57,11 @@ class LineData(LightningDataModule):
     or a mapping with `path` (`image_column`, `text_column`, `val`) or `generator` (`lines`), and `weight`.
     lines_per_epoch: of a mixture, by default as many as all its sources have. image_column, text_column: of
     tables that name them otherwise than usual. normalization, direction: how texts are written (see
-    `Writing`). charset: the symbols to learn, by default those of the training texts. batch_size: lines in a
-    batch, at most; batch_pixels: pixels in it, padding included, at most. max_skipped: samples that may be
-    left out because they cannot be used; drop_unknown: leave out lines with characters outside a given
-    charset instead of stopping. workers: loader processes, by default one per two cores.
+    `Writing`). charset: the symbols to learn, by default those of the training texts. batch_size: lines of
+    one step, of all processes together, at most; batch_pixels: pixels of one step, padding included, at most.
+    max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out lines with
+    characters outside a given charset instead of stopping. workers: loader processes, by default one per two
+    cores; timeout: seconds after which one that gives nothing is taken to hang.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class LineData(LightningDataModule):
         max_skipped: int = 0,
         drop_unknown: bool = False,
         workers: int | None = None,
+        timeout: float = 600.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -111,6 +112,7 @@ class LineData(LightningDataModule):
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout
         self.budget = None if batch_pixels is None else Budget(batch_pixels / height, multiple)
         self.max_skipped, self.drop_unknown, self.seed = max_skipped, drop_unknown, seed
+        self.timeout = timeout
         cores = os.cpu_count() or 1
         self.workers = max(1, min(8, cores // 2)) if workers is None else workers
         self.charset: Charset
@@ -151,9 +153,13 @@ class LineData(LightningDataModule):
             100 * padding_share(columns, plan, padded),
         )
 
+    def extend_charset(self, charset: Charset) -> None:
+        """Learn with `charset`, which has all the symbols of the one that was found and may have more."""
+        self.charset = self.train_set.charset = self.val_set.charset = charset
+
     @property
     def batches_per_epoch(self) -> int:
-        """Training batches in one epoch of a single process."""
+        """Training batches in one epoch, on any number of processes."""
         return batches_in(self.train_set, self.batch_size, self.budget)
 
     @property
@@ -162,7 +168,7 @@ class LineData(LightningDataModule):
         source = self.val_set.source
         return [part.name for part in source.parts] if isinstance(source, JoinedLines) else []
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> LineLoader:
         """Load training batches without end, from the batch on that the trainer has not yet seen."""
         trainer = self.trainer
         assert trainer is not None
@@ -178,15 +184,16 @@ class LineData(LightningDataModule):
         )
         return self._loader(self.train_set, batches, self.workers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> LineLoader:
         """Load the validation lines once, narrow ones first."""
         assert self.trainer is not None
-        plan = plan_by_width(self.val_set.widths(0), self.batch_size, self.budget)
-        mine = plan[self.trainer.global_rank :: self.trainer.world_size]
+        ranks = self.trainer.world_size
+        plan = plan_by_width(self.val_set.widths(0), max(1, self.batch_size // ranks), self.budget)
+        mine = plan[self.trainer.global_rank :: ranks]
         return self._loader(self.val_set, [[(0, int(i)) for i in batch] for batch in mine], self.workers)
 
-    def _loader(self, dataset: LineDataset, batches: Any, workers: int) -> DataLoader[Batch]:
-        return DataLoader(
+    def _loader(self, dataset: LineDataset, batches: Any, workers: int) -> LineLoader:
+        return LineLoader(
             dataset,
             batch_sampler=batches,
             num_workers=workers,
@@ -194,6 +201,7 @@ class LineData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=False,
             prefetch_factor=4 if workers > 0 else None,
+            timeout=self.timeout if workers > 0 else 0,
             worker_init_fn=ignore_signals,
             # A generator of its own: a loader must not draw from the model's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
@@ -330,7 +338,7 @@ class LineData(LightningDataModule):
             raise InputError(
                 "data.charset",
                 f"lacks characters of {len(findings.unknown_lines)} training lines (named above)",
-                "add them to data.charset (a model that is trained on cannot learn new ones),"
+                "add them to data.charset (of a model that is trained on: charset=extend),"
                 " or set data.drop_unknown=true to train without those lines.",
             )
         if len(findings.too_long_lines) > self.max_skipped:

@@ -4,13 +4,14 @@ from ocrtrain.training.budget import Budget
 from ocrtrain.training.clock import Clock
 from ocrtrain.training.console import Console
 from ocrtrain.training.guard import Guard
-from ocrtrain.training.keeper import AtomicCheckpointIO, Keeper
+from ocrtrain.training.keeper import Keeper
 from ocrtrain.training.recognition import Recognition
 from ocrtrain.training.recorder import Recorder
+from ocrtrain.training.saving import BackgroundCheckpointIO
 from ocrtrain.training.validator import Validator
 
 __all__ = [
-    "AtomicCheckpointIO",
+    "BackgroundCheckpointIO",
     "Budget",
     "Clock",
     "Console",

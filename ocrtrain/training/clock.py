@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.training import agreement
 from ocrtrain.training.budget import Budget
 
 
@@ -64,10 +64,7 @@ class Clock(Callback):
     def _agreed(self, trainer: Trainer) -> bool:
         """All ranks stop at the same step: their clocks differ, so rank 0's counts."""
         done = self.done(trainer)
-        if trainer.world_size == 1 or self.budget.max_seconds is None:
-            return done
-        flag = torch.tensor(int(done), device=trainer.strategy.root_device)
-        return bool(trainer.strategy.broadcast(flag, src=0))
+        return done if self.budget.max_seconds is None else agreement.first_decides(done)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "rates": list(self._rates)}

@@ -47,12 +47,13 @@ class Console(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self.lines += len(batch) * trainer.world_size
+        assert isinstance(pl_module, Recognition)
+        self.lines += pl_module.lines
         now = time.monotonic()
         self._idle_since = now
-        if isinstance(outputs, dict) and "loss" in outputs:
-            loss = outputs["loss"].detach() * trainer.accumulate_grad_batches
-            self._loss = loss if self._loss is None else self._loss.lerp(loss, 0.05)
+        if (loss := pl_module.loss) is not None:
+            mean = loss if self._loss is None else self._loss.lerp(loss, 0.05)
+            self._loss = mean.where(mean.isfinite(), loss if self._loss is None else self._loss)
         if not trainer.is_global_zero or now - self._shown < (REFRESH if self.live else REPORT):
             return
         self._shown = now

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import KEY, Description, read_checkpoint
 from ocrtrain.errors import InputError
-from ocrtrain.files import atomic_path
+from ocrtrain.training import agreement
 from ocrtrain.training.clock import Clock, stepped
 from ocrtrain.training.recognition import Recognition
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name and moves it there when it is complete."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
-    ) -> None:
-        """Save `checkpoint`; a full disk or a missing permission raises InputError naming the path."""
-        with atomic_path(path) as temporary:
-            torch.save(checkpoint, temporary)
+from ocrtrain.training.saving import KEEP, BackgroundCheckpointIO
 
 
 class Keeper(Callback):
     """Saves `best.ckpt` when validation CER has fallen, and `last.ckpt` every so often and at the end.
 
-    adapter: writes what is trained beside a base into a folder of its own, whenever `best.ckpt` is saved.
-    A request to stop (SIGTERM, Ctrl-C) takes effect after the running step, so that `last.ckpt` is exact; a
-    validation that is not due is left out then.
+    writer: of the trainer; adapter: writes what is trained beside a base into a folder of its own, whenever
+    `best.ckpt` is saved. every_seconds, every_steps: None for no such rule; keep: how many of the newest
+    checkpoints stay, the earlier ones as `step-N.ckpt`.
+
+    A request to stop (SIGTERM, Ctrl-C, SIGUSR1 in a SLURM job) takes effect after the running step, so that
+    `last.ckpt` is exact; a validation that is not due is left out then.
     """
 
     def __init__(
@@ -43,14 +35,19 @@ class Keeper(Callback):
         folder: Path,
         description: Description,
         clock: Clock,
-        every_seconds: float = 300.0,
+        writer: BackgroundCheckpointIO,
+        every_seconds: float | None = 300.0,
+        every_steps: int | None = None,
+        keep: int = 1,
         adapter: AdapterWriter | None = None,
     ) -> None:
         self.folder, self.description, self.clock, self.adapter = folder, description, clock, adapter
-        self.every_seconds = every_seconds
+        self.writer, self.keep = writer, keep
+        self.every_seconds, self.every_steps = every_seconds, every_steps
         self.best_cer, self.best_step = float("inf"), 0
         self.interrupted: int | None = None
         self._saved = 0.0
+        self._due = False
         self._handlers: dict[int, Any] = {}
 
     @property
@@ -67,7 +64,7 @@ class Keeper(Callback):
         self._saved = self.clock.seconds
         if trainer.global_step:
             self.best_cer, self.best_step = self._recorded_best()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             self._handlers[number] = signal.signal(number, self._on_signal)
 
     def _recorded_best(self) -> tuple[float, int]:
@@ -79,23 +76,38 @@ class Keeper(Callback):
             return float("inf"), 0
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted is not None:  # asked twice: now
+        # Asked twice from the keyboard: now. A batch system may well tell every process, and so some twice.
+        if self.interrupted is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.interrupted = number
+        self.interrupted = self.interrupted or number
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self.writer.check()
         if not stepped(trainer, batch_idx):  # the gradients gathered so far would be lost
             return
-        if self.interrupted is not None:
+        mine = self._time_to_save(trainer) if trainer.is_global_zero else False
+        interrupted, save = agreement.highest(self.interrupted or 0, int(mine))
+        validates = trainer.val_check_batch == 1 or trainer.should_stop  # see `Validator`
+        if interrupted:
+            self.interrupted = interrupted
             trainer.should_stop = True
-            due = trainer.val_check_batch == 1 or self.clock.done(trainer)  # see `Validator`
-            if not due:
+            if not validates:
                 trainer.limit_val_batches = 0
-        if trainer.should_stop or self.clock.seconds - self._saved >= self.every_seconds:
-            trainer.save_checkpoint(self.last)
-            self._saved = self.clock.seconds
+        # With a validation to come, what is saved must know of it: a resumed run does not make up for it.
+        self._due = bool(save or trainer.should_stop)
+        if self._due and not (validates and trainer.limit_val_batches):
+            self._save_last(trainer)
+
+    def _time_to_save(self, trainer: Trainer) -> bool:
+        if self.every_steps and trainer.global_step % self.every_steps == 0:
+            return True
+        return self.every_seconds is not None and self.clock.seconds - self._saved >= self.every_seconds
+
+    def _save_last(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.last, storage_options={KEEP: self.keep})
+        self._saved, self._due = self.clock.seconds, False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Recognition)
@@ -107,8 +119,8 @@ class Keeper(Callback):
             trainer.save_checkpoint(self.best)
             if self.adapter is not None and trainer.is_global_zero:
                 self.adapter.save(pl_module.model.state_dict())
-        if trainer.should_stop:  # a resumed run must not forget this validation
-            trainer.save_checkpoint(self.last)
+        if self._due or trainer.should_stop:
+            self._save_last(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -120,9 +132,17 @@ class Keeper(Callback):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
+        self.writer.wait()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_cer": self.best_cer, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_cer, self.best_step = state_dict["best_cer"], state_dict["best_step"]
+
+
+def stop_signals() -> tuple[int, ...]:
+    """Signals that ask a run to stop; SLURM sends SIGUSR1 where a job asks for a warning."""
+    if "SLURM_JOB_ID" in os.environ and hasattr(signal, "SIGUSR1"):
+        return signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
+    return signal.SIGINT, signal.SIGTERM

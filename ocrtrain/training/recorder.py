@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ocrtrain.training.recognition import Recognition, evenly
 
 COLUMNS = (
     "step", "seconds", "lines", "learning_rate_factor", "loss",
-    "val_loss", "val_cer", "val_wer", "val_line_accuracy",
+    "val_loss", "val_cer", "val_wer", "val_line_accuracy", "skipped_steps",
 )  # fmt: skip
 
 
@@ -58,32 +60,37 @@ class Recorder(Callback):
         if not self.table.is_file():
             return []
         with open(self.table, newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+            # A row that was cut short, by a crash or a full disk, lacks its last columns.
+            whole = [row for row in csv.DictReader(file) if None not in row.values()]
+            return [row for row in whole if row.get("step", "").isdigit()]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.lines += len(batch) * trainer.world_size
-        if isinstance(outputs, dict) and "loss" in outputs:
-            # Lightning has divided it by the batches whose gradients add up.
-            self._losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
+        assert isinstance(pl_module, Recognition)
+        self.lines += pl_module.lines
+        if pl_module.loss is not None:
+            self._losses.append(pl_module.loss)
         if stepped(trainer, batch_idx) and trainer.global_step % self.every_steps == 0 and self._losses:
-            self._write(trainer, loss=self._mean_loss())
+            self._write(trainer, pl_module, loss=self._mean_loss())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Recognition)
         validation = pl_module.validation
-        if validation is None or trainer.sanity_checking or not trainer.is_global_zero:
+        if validation is None or trainer.sanity_checking:
             return
         counts = validation.counts
         self._write(
             trainer,
+            pl_module,
             loss=self._mean_loss(),
             val_loss=validation.loss,
             val_cer=counts.cer,
             val_wer=counts.wer,
             val_line_accuracy=counts.line_accuracy,
         )
+        if not trainer.is_global_zero:
+            return
         rows = self.rows()
         curves = [Curve.from_rows(rows, column) for column in ("loss", "val_cer", "val_loss")]
         plot_history(curves[0], curves[1], self.folder / "history.png", curves[2])
@@ -93,24 +100,32 @@ class Recorder(Callback):
             draw_sheet(lines, self.folder / "samples.png")
 
     def _mean_loss(self) -> float | None:
-        if not self._losses:
-            return None
-        mean = float(sum(self._losses)) / len(self._losses)
+        losses = [value for loss in self._losses if math.isfinite(value := float(loss))]
         self._losses.clear()
-        return mean
+        return sum(losses) / len(losses) if losses else None
 
-    def _write(self, trainer: Trainer, **values: float | None) -> None:
+    def _write(self, trainer: Trainer, pl_module: LightningModule, **values: float | None) -> None:
         if not trainer.is_global_zero:
             return
+        assert isinstance(pl_module, Recognition)
         known = {
             "step": trainer.global_step,
             "seconds": round(self.clock.seconds, 2),
             "lines": self.lines,
             "learning_rate_factor": round(self.clock.factor, 6),
+            "skipped_steps": pl_module.skipped_steps,
         }
         row = {**known, **{k: f"{v:.6g}" for k, v in values.items() if v is not None}}
         with open(self.table, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # After a power loss, a run goes on from the checkpoint: the rows before it must be there as well.
+        if trainer.is_global_zero and self.table.is_file():
+            with open(self.table, "rb+") as file:
+                os.fsync(file.fileno())
 
     def state_dict(self) -> dict[str, Any]:
         return {"lines": self.lines, "losses": [float(loss) for loss in self._losses]}

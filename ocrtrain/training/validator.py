@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.training import agreement
 from ocrtrain.training.clock import Clock, stepped
 
 
@@ -25,9 +25,8 @@ class Validator(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        due = stepped(trainer, batch_idx) and self._due(trainer)
-        if trainer.world_size > 1:  # clocks differ from rank to rank, and all must validate together
-            due = bool(trainer.strategy.broadcast(torch.tensor(int(due), device=pl_module.device), src=0))
+        # Clocks differ from rank to rank, and all must validate together.
+        due = stepped(trainer, batch_idx) and agreement.first_decides(self._due(trainer))
         # Lightning validates after every `val_check_batch` batches: after this one, or never.
         trainer.val_check_batch = 1 if due else sys.maxsize
         if due:

@@ -102,16 +102,11 @@ def test_epochs_follow_one_another() -> None:
 
 
 @pytest.mark.parametrize(("lines", "ranks"), [(48, 2), (48, 3), (50, 4), (3, 2)])
-def test_ranks_share_an_epoch(lines: int, ranks: int) -> None:
+def test_ranks_share_each_batch(lines: int, ranks: int) -> None:
+    whole = EndlessBatches(Lines(lines), 4, seed=1)
     parts = [EndlessBatches(Lines(lines), 4, seed=1, rank=rank, ranks=ranks) for rank in range(ranks)]
-    (each,) = {part.batches_per_epoch for part in parts}
-    drawn = [list(islice(part, each)) for part in parts]
-    seen = [key for part in drawn for batch in part for key in batch]
-    assert {epoch for epoch, _ in seen} == {0}
-    assert {i for _, i in seen} == set(range(lines))
-    batches = -(-lines // 4)
-    if batches % ranks == 0:
-        assert len(seen) == lines  # nothing twice
-    else:
-        doubled = len([batch for part in drawn for batch in part]) - batches
-        assert doubled == ranks - batches % ranks  # the last round is filled up
+    assert {part.batches_per_epoch for part in parts} == {whole.batches_per_epoch}
+    drawn = [list(islice(part, 2 * whole.batches_per_epoch)) for part in parts]
+    for together, *shares in zip(islice(whole, 2 * whole.batches_per_epoch), *drawn, strict=True):
+        assert sorted(together) == sorted(key for share in shares for key in share)  # each line once
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
