@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "judge a checkpoint on lines with known texts: CER, WER, exact lines, the worst lines",
     "predict": "read images with a checkpoint",
     "generate": "render synthetic lines into a folder that fit reads",
+    "sweep": "search for settings of fit that read better: many short trainings, hopeless ones cut short",
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 
