@@ -41,6 +41,7 @@ from ocrtrain.training import (
     Validator,
 )
 from ocrtrain.training.budget import seconds_of
+from ocrtrain.training.loggers import publishers
 from ocrtrain.training.precision import choose_precision
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def run(config: DictConfig) -> float | None:
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
 
+    sink = instantiate(config.logger)
     trainer_settings = plain(config.trainer)
     budget = take_budget(trainer_settings, data.batches_per_epoch)
     every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
@@ -88,6 +90,7 @@ def run(config: DictConfig) -> float | None:
         clock,
         Guard(max(data.max_skipped, len(data.train_set) // 100)),
         Recorder(folder, clock),
+        *publishers(sink, folder, plain(config)),
         Console(clock, data.batches_per_epoch),
         Validator(
             clock,

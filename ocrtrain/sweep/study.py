@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -42,8 +43,8 @@ def open_study(
 ) -> Study:
     """Open the study `name`, or begin it.
 
-    storage: a file, or the URL of a database. about: what makes the trials comparable; raises InputError if
-    the study was begun with something else, and for a storage that cannot be used.
+    storage: a file, or the URL of a database. about: what makes the trials comparable, as JSON objects.
+    Raises InputError if the study was begun with something else, and for a storage that cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.logging.disable_default_handler()
@@ -68,11 +69,11 @@ def open_study(
         raise unwritable(storage, error) from error
     except Exception as error:
         raise _unusable(storage, error) from error
-    for key, value in about.items():
-        if known and known.get(key) != value:
+    for what, value in about.items():
+        if known and (there := known.get(what)) != value:
             raise InputError(
                 f"run={name}",
-                f"is a search that was begun with other {key}: {known.get(key)} there, {value} now",
+                f"is a search that was begun with {'; '.join(differences(str(there), value))}",
                 "trials would not compare: choose another name with run=NAME.",
             )
     # A sampler with the same seed would draw the same settings again after each start.
@@ -110,6 +111,13 @@ def _unusable(storage: str, error: Exception) -> InputError:
     else:
         way_on = "name a file, or a database's URL such as postgresql://USER@HOST/NAME."
     return InputError(f"storage={storage}", f"cannot be used ({kind}): {reason}", way_on)
+
+
+def differences(there: str, here: str) -> list[str]:
+    """Say in which keys two JSON objects differ: `key=theirs, not ours`."""
+    theirs, ours = (json.loads(text) for text in (there, here))
+    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    return [f"{key}={theirs.get(key, 'nothing')}, not {ours.get(key, 'nothing')}" for key in keys]
 
 
 def finished(study: Study) -> list[FrozenTrial]:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -73,6 +74,8 @@ class Training:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with open(folder / LOG, "a", encoding="utf-8") as log:
+                log.write(f"$ {shlex.join(command)}\n")
+                log.flush()
                 self.process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -118,5 +121,6 @@ class Training:
             text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise InputError(str(self.folder / LOG), f"cannot be read: {error.strerror}", "") from error
+        text = text.rpartition("\n$ ")[2].partition("\n")[2]  # what was printed since it was started last
         lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-TAIL:])
