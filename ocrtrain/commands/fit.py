@@ -22,6 +22,7 @@ from ocrtrain import cache
 from ocrtrain.adapter import CONFIG, WEIGHTS, AdapterWriter
 from ocrtrain.checkpoint import Description
 from ocrtrain.commands.clean import RUN_MARK
+from ocrtrain.commands.find import check_find, find
 from ocrtrain.commands.origin import build_model, take_over
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
@@ -52,6 +53,7 @@ MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
 def run(config: DictConfig) -> float | None:
     """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
     quieten_lightning()
+    check_find(config)
     folder = run_folder(config)
     seed_everything(config.seed, verbose=False)
 
@@ -79,6 +81,9 @@ def run(config: DictConfig) -> float | None:
         trainer_settings.pop("precision"), trainer_settings.get("accelerator", "auto")
     )
     task = Recognition(model, data.charset, instantiate(config.optimizer, _convert_="all"))
+    if config.find is not None:
+        find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
+        return None
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     adapter = None
