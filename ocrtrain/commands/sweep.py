@@ -36,8 +36,10 @@ def run(config: DictConfig) -> float | None:
     """Search as `config` says; returns the best CER."""
     space, fit_words = prepare(config)
     require_optuna()
+    from optuna.exceptions import StorageInternalError
+
     from ocrtrain.sweep.search import Search, environment_of
-    from ocrtrain.sweep.study import open_study
+    from ocrtrain.sweep.study import open_study, unusable
     from ocrtrain.training.budget import Budget, seconds_of
 
     base = compose_fit(fit_words)
@@ -46,9 +48,10 @@ def run(config: DictConfig) -> float | None:
     limit = seconds_of(config.max_time, "max_time")
     name = str(config.run or f"sweep-{Path(str(config.space)).stem}")
     folder = Path(config.runs) / name
+    storage = str(config.storage or folder / "study.journal")
     study = open_study(
         name,
-        str(config.storage or folder / "study.journal"),
+        storage,
         instantiate(config.sampler),
         instantiate(config.pruner),
         int(config.seed),
@@ -83,7 +86,10 @@ def run(config: DictConfig) -> float | None:
         environment_of(gpus, config.parallel),
     )
     log.info("search %s: %s, in %s", name, ", ".join(space.parameters), folder)
-    search.run()
+    try:
+        search.run()
+    except StorageInternalError as error:
+        raise unusable(storage, error) from error
     best = conclude(study, space, fit_words, folder, start)
     if search.stopped_by is not None or search.out_of_time:
         why = "the time is used up" if search.out_of_time else "stopped on request"
@@ -204,7 +210,7 @@ def conclude(
     study: Study, space: Space, fit_words: Sequence[str], folder: Path, start: Mapping[str, Any] | None
 ) -> float | None:
     """Write what was found, and say it; returns the best CER, None if no trial was completed."""
-    from optuna.importance import get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     from ocrtrain.sweep.pictures import plot_importance, plot_trials
     from ocrtrain.sweep.results import format_table, ranked, write_experiment, write_trials
@@ -217,8 +223,10 @@ def conclude(
     best = ranked(trials)
     if not best:
         return None
+    pictures = "trials.png"
     if len({trial.value for trial in best}) > 1:
-        shares = get_param_importances(study)
+        pictures += ", importance.png"
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
         plot_importance(shares, folder / "importance.png")
         print("importance: " + "  ".join(f"{key} {share:.0%}" for key, share in shares.items()))
 
@@ -236,7 +244,7 @@ def conclude(
     write_experiment(path, about, chosen, found, defaults)
     print(
         f"\nbest CER {best[0].value:.2%} by trial {best[0].number}\n"
-        f"record      {folder}/trials.csv, trials.png, importance.png\n"
+        f"record      {folder}/trials.csv, {pictures}\n"
         f"next        python -m ocrtrain fit --config-dir {folder / 'conf'} experiment=best",
         file=sys.stderr,
     )

@@ -37,7 +37,7 @@ def format_table(trials: Sequence[FrozenTrial], keys: Sequence[str], given: Mapp
     if any(trial.params == given for trial in best):
         lines.append("* the settings as they are without the search")
     counts = [f"{sum(t.state == state for t in trials)} {word}" for state, word in STATES.items()]
-    lines.append(f"{len(trials)} trials: {', '.join(counts)}")
+    lines.append(f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}: {', '.join(counts)}")
     for trial in trials:
         if trial.state == TrialState.FAIL:
             words = str(trial.user_attrs.get("failure", "")).splitlines()

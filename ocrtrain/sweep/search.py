@@ -120,7 +120,7 @@ class Search:
         """Begin a trial: one that was interrupted, else a new one; False if there is none to begin."""
         mine = {running.trial.number for running in self.running}
         for left in abandoned(self.study):
-            if left.number in mine | self._orphans:
+            if left.number in mine:
                 continue
             if set(left.params) != set(self.space.parameters):
                 self._forget(left)
@@ -142,12 +142,10 @@ class Search:
     def _resume(self, left: FrozenTrial) -> bool:
         place = self.folder / folder_of(left.number)
         if process := still_at_work(place):
+            if left.number not in self._orphans:
+                told = "trial %d is still trained by process %d, whose search was killed: left alone"
+                log.warning(told, left.number, process)
             self._orphans.add(left.number)
-            log.warning(
-                "trial %d is still trained by process %d, whose search was killed: left alone",
-                left.number,
-                process,
-            )
             return False
         last = place / "checkpoints" / "last.ckpt"
         self._start(Trial(self.study, left._trial_id), left.params, last if last.is_file() else None)

@@ -29,6 +29,8 @@ from ocrtrain.files import unwritable
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 # A process that has said nothing about its trial for so long does not work on it any more.
 SILENCE = 600.0  # seconds
+# SQLite waits 5 seconds for other processes by default; many trials may end at once.
+PATIENCE = 60.0  # seconds
 # Marks a trial that was on record before its settings were: it never ran.
 NEVER_RAN = "never_ran"
 
@@ -68,7 +70,7 @@ def open_study(
     except OSError as error:
         raise unwritable(storage, error) from error
     except Exception as error:
-        raise _unusable(storage, error) from error
+        raise unusable(storage, error) from error
     for what, value in about.items():
         if known and (there := known.get(what)) != value:
             raise InputError(
@@ -84,14 +86,13 @@ def open_study(
 
 def _storage(storage: str) -> BaseStorage:
     if "://" in storage:
-        # SQLite waits 5 seconds for other processes by default; many trials may end at once.
-        wait = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {}
+        wait = {"connect_args": {"timeout": PATIENCE}} if storage.startswith("sqlite") else {}
         return RDBStorage(storage, engine_kwargs=wait)
     Path(storage).parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(storage))
 
 
-def _unusable(storage: str, error: Exception) -> InputError:
+def unusable(storage: str, error: Exception) -> InputError:
     """Say in a line why a storage cannot be used, without the password that a URL may have."""
     shown = str(error.__cause__ or error).strip() or type(error).__name__
     reason = next((line for line in shown.splitlines() if line.strip()), type(error).__name__)

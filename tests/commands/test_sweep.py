@@ -36,7 +36,7 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
     trial = OmegaConf.load(run / "trial-0000/config.yaml")
     # The first one has the settings as they are.
     assert trial.optimizer.lr == 0.0015 and trial.run == "trial-0000" and trial.trainer.max_steps == 4
-    assert "1 trials: 1 completed, 0 stopped early, 0 failed" in ended.stdout
+    assert "1 trial: 1 completed, 0 stopped early, 0 failed" in ended.stdout
 
     ended = command(*words, "trials=2")  # the same command goes on
     assert ended.returncode == 0, ended.stderr

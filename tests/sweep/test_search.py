@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -218,18 +219,22 @@ def test_a_database_serves_as_well(tmp_path: Path) -> None:
     assert len(finished(opened(tmp_path, storage=storage))) == 2
 
 
-def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
+def test_databases_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"storage=nosuch://me:\*\*\*@host/db: cannot be used") as refused:
         opened(tmp_path, storage="nosuch://me:secret@host/db")
     assert "secret" not in str(refused.value)
-    import sqlite3
-
     opened(tmp_path, storage=f"sqlite:///{tmp_path}/old.db")
     with sqlite3.connect(tmp_path / "old.db") as database:
         database.execute("update version_info set schema_version = 1, library_version = '0.1'")
         database.execute("update alembic_version set version_num = 'v0.9.0.a'")
     with pytest.raises(InputError, match="is of another version of Optuna than"):
         opened(tmp_path, storage=f"sqlite:///{tmp_path}/old.db")
+    monkeypatch.setattr("ocrtrain.sweep.study.PATIENCE", 0.1)
+    holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    holder.execute("begin exclusive")
+    with pytest.raises(InputError, match="another process holds it"):
+        opened(tmp_path, storage=f"sqlite:///{tmp_path}/held.db")
+    holder.close()
 
 
 def test_each_slot_has_its_share_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,10 @@ def test_weights_and_biases_offline(fit: Command, trained: Path, tmp_path: Path)
     pytest.importorskip("wandb")
     (tmp_path / "lines").symlink_to(trained / "lines")
     words = [*WORDS, "logger=wandb", "logger.offline=true", "logger.project=mine", "run=w"]
-    fit(*words, "trainer.max_steps=20")
+    ended = fit(*words, "trainer.max_steps=20")
+    assert (
+        "\x1b" not in ended.stderr + ended.stdout and "wandb" not in ended.stderr
+    )  # a log file is no terminal
     run = tmp_path / "runs/w"
     saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["callbacks"]
     (identity,) = [state["identity"] for state in saved.values() if "identity" in state]
