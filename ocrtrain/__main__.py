@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": "render synthetic lines into a folder that fit reads",
     "audit": "say what training would see in your lines: counts, characters, doubles, mistakes",
     "convert": "write stored lines in another format: pairs, JSON lines, LMDB, tar shards",
+    "sweep": "search for settings of fit that read better: many short trainings, hopeless ones cut short",
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+import optuna
 import pytest
 import torch
 from hydra.utils import get_object, instantiate
@@ -15,12 +17,13 @@ from torch import nn
 
 from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import parse
-from ocrtrain.command_line.presets import BUILT_IN, choices, compose
+from ocrtrain.command_line.presets import BUILT_IN, choices, compose, settings
 from ocrtrain.commands.fit import MODEL_KEYS, plain, take_budget
 from ocrtrain.data import LineData
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation, is_added
 from ocrtrain.model.build import build_recognizer, construct
+from ocrtrain.sweep.space import Choices, as_override, read_space
 from ocrtrain.training import Clock
 
 GROUPS = {
@@ -35,7 +38,12 @@ GROUPS = {
         "optimizer",
         "schedule",
         "trainer",
+        "logger",
     )
+}
+SEARCH = {
+    group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
+    for group in ("sampler", "pruner", "sweep")
 }
 EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
@@ -84,6 +92,7 @@ def test_every_file_belongs_to_a_command_or_a_group() -> None:
     files = {file.relative_to(BUILT_IN).with_suffix("").as_posix() for file in BUILT_IN.rglob("*.yaml")}
     known = {f"{group}/{option}" for group, names in GROUPS.items() for option in names}
     known |= {f"experiment/{name}" for name in EXPERIMENTS} | {*COMMANDS, "common"}
+    known |= {f"{group}/{option}" for group, names in SEARCH.items() for option in names}
     assert {file for file in files if not file.startswith("hydra/")} == known
     assert set(choices(compose(parse("fit", []), []))) == {*GROUPS, "experiment"}
 
@@ -102,6 +111,29 @@ def test_every_key_is_an_argument(words: list[str]) -> None:
         assert keys <= accepted.keys(), node["_target_"]
     known = inspect.signature(Trainer.__init__).parameters
     assert config["trainer"].keys() - OWN_TRAINER_KEYS <= known.keys()
+
+
+@pytest.mark.parametrize("sampler", SEARCH["sampler"])
+@pytest.mark.parametrize("pruner", SEARCH["pruner"])
+def test_every_search_is_built(sampler: str, pruner: str) -> None:
+    words = [f"sampler={sampler}", f"pruner={pruner}"]
+    config = compose(parse("sweep", words), words)
+    assert isinstance(instantiate(config.sampler)(seed=1), optuna.samplers.BaseSampler)
+    assert isinstance(instantiate(config.pruner), optuna.pruners.BasePruner)
+
+
+@pytest.mark.parametrize("name", SEARCH["sweep"])
+def test_every_space_is_one_of_fit(name: str) -> None:
+    space = read_space(BUILT_IN / "sweep" / f"{name}.yaml")
+    config = composed()
+    groups = {key: p for key, p in space.parameters.items() if key in GROUPS}
+    options = [[as_override(key, value) for value in cast(Choices, p).values] for key, p in groups.items()]
+    for words in itertools.product(*options):
+        known = settings(composed(*words))
+        assert space.parameters.keys() - groups <= known.keys()
+    # What fit does without a search is among what is searched: the search begins with it.
+    chosen = {**settings(config), "encoder": "mamba"}
+    assert space.point(chosen) is not None
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -210,7 +210,7 @@ def _shared(folder: Path) -> str | None:
             places = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    others = [place for place in places if place != "checkpoints"]
+    others = [place for place in places if place not in ("checkpoints", "tensorboard", "wandb")]
     return f"holds the folder {others[0]}, which is not the run's" if others else None
 
 

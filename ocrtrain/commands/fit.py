@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import Description
+from ocrtrain.commands.find import check_find, find
 from ocrtrain.commands.launch import launch, processes_to_start
 from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
 from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
@@ -43,6 +44,7 @@ from ocrtrain.training import (
 from ocrtrain.training.averaging import Averaging
 from ocrtrain.training.blanks import Blanks
 from ocrtrain.training.budget import seconds_of
+from ocrtrain.training.loggers import publishers
 from ocrtrain.training.norms import SharedStatistics, synchronize
 from ocrtrain.training.patience import Patience
 from ocrtrain.training.precision import choose_precision
@@ -60,11 +62,14 @@ def run(config: DictConfig) -> float | None:
     quieten_lightning()
     words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     check_choices(config)
+    check_find(config)
     # A run that is named after the time of its start has no name that could be found again.
     named = not OmegaConf.is_interpolation(config, "run")
     if not named and config.resume == AUTO:
         resolve_resume(config, run_is_named=False)
     count = processes_to_start(config.trainer)
+    if count > 1 and config.find is not None:
+        raise InputError(f"find={config.find}", "looks on one device", "add trainer.devices=1.")
     if count > 1:
         return cast(float | None, launch(config, words, count))
     return train(config, words)
@@ -119,6 +124,7 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
 
+    sink = instantiate(config.logger)
     trainer_settings = plain(config.trainer)
     budget = take_budget(trainer_settings, data.batches_per_epoch)
     every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
@@ -141,6 +147,9 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
         return made
 
     task = Recognition(model, data.charset, optimizer, same_width=synchronized)
+    if config.find is not None:
+        find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
+        return None
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     adapter = None
@@ -169,6 +178,7 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
         None if synchronized else SharedStatistics(),
         None if config.ema.decay is None else Averaging(config.ema.decay),
         Recorder(folder, clock),
+        *publishers(sink, folder, plain(config)),
         Console(clock, data.batches_per_epoch),
         Validator(
             clock,

@@ -31,6 +31,33 @@ class WarmupCosine:
 
 
 @dataclass(frozen=True, slots=True)
+class OneCycle:
+    """Rise from `start` over the share `warmup`, then fall to `final` (both relative), along half cosines.
+
+    The learning rates of torch's `OneCycleLR`, with its defaults: a long rise allows for a higher rate at the
+    top. The momentum does not move against them, as it may there.
+
+    Source: Smith and Topin, "Super-Convergence", 2018.
+    """
+
+    warmup: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        check_warmup(self.warmup)
+
+    def __call__(self, progress: float) -> float:
+        """Factor on the learning rate at `progress` in [0, 1] of the budget."""
+        progress = min(max(progress, 0.0), 1.0)
+        if progress < self.warmup:
+            rise = progress / self.warmup
+            return self.start + (1.0 - self.start) * 0.5 * (1.0 - math.cos(math.pi * rise))
+        fall = (progress - self.warmup) / (1.0 - self.warmup)
+        return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * fall))
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """Keep the learning rate, after a linear rise over the share `warmup` of the budget."""
 

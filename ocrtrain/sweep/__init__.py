@@ -1,0 +1,1 @@
+"""Search for better settings: what to search, the trials' trainings, and what came out."""
