@@ -47,4 +47,5 @@ def run(config: DictConfig) -> None:
         if not written:
             raise InputError(where, "has no line that can be used", "see the reasons above.")
     print(f"{output}: {written:,} lines, {config.format}")
-    print(f"  {shlex.join(['python', '-m', 'ocrtrain', 'fit', f'data.train={config.output}'])}")
+    words = ["python", "-m", "ocrtrain", "fit", "experiment=lines", f"data.train={config.output}"]
+    print(f"  {shlex.join(words)}")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ocrtrain.data.buckets import EndlessBatches, padding_share, plan_by_width, plan_epoch
+from ocrtrain.data.buckets import Budget, EndlessBatches, padding_share, plan_by_width, plan_epoch
 
 widths_of_lines = st.integers(1, 300).map(lambda n: random_widths(n, seed=n))
 
@@ -110,3 +110,52 @@ def test_ranks_share_each_batch(lines: int, ranks: int) -> None:
     for together, *shares in zip(islice(whole, 2 * whole.batches_per_epoch), *drawn, strict=True):
         assert sorted(together) == sorted(key for share in shares for key in share)  # each line once
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(widths_of_lines, st.integers(1, 20), st.floats(1, 400), st.sampled_from([1, 32]))
+def test_a_budget_bounds_every_batch_and_epochs_are_alike(
+    widths: NDArray[np.float32], batch_size: int, columns: float, multiple: int
+) -> None:
+    budget = Budget(columns, multiple)
+    plans = [plan_epoch(widths, batch_size, 1, epoch, budget) for epoch in range(3)]
+    assert len({len(plan) for plan in plans}) == 1
+    for plan in plans:
+        assert sorted(np.concatenate(list(plan)).tolist()) == list(range(len(widths)))
+        for batch in plan:
+            padded = -(-float(widths[batch].max()) // multiple) * multiple
+            assert len(batch) <= batch_size and (len(batch) == 1 or len(batch) * padded <= columns)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 200), st.integers(1, 20), st.floats(5, 400), st.integers(0, 20), st.integers(1, 3))
+def test_epochs_have_as_many_batches_where_widths_change(
+    lines: int, size: int, columns: float, start: int, ranks: int
+) -> None:
+    arguments = (Lines(lines), size, 5)
+    for rank in range(ranks):
+        options = {"rank": rank, "ranks": ranks, "budget": Budget(columns)}
+        whole = EndlessBatches(*arguments, **options)
+        each = whole.batches_per_epoch
+        drawn = list(islice(whole, max(3 * each, start + 3)))
+        for epoch in range(3):
+            assert {key[0] for batch in drawn[epoch * each : epoch * each + each] for key in batch} <= {epoch}
+        assert list(islice(EndlessBatches(*arguments, start=start, **options), 3)) == drawn[start : start + 3]
+        if ranks == 1:
+            for epoch in range(3):
+                seen = sorted(i for batch in drawn[epoch * each : epoch * each + each] for _, i in batch)
+                assert seen == list(range(lines))
+
+
+def test_mates_change_from_epoch_to_epoch() -> None:
+    widths = random_widths(200)
+    mates = [{frozenset(batch.tolist()) for batch in plan_epoch(widths, 16, 0, e)} for e in range(2)]
+    assert len(mates[0] & mates[1]) < 3
+
+
+def test_plan_by_width_with_a_budget() -> None:
+    widths = random_widths(300)
+    batches = plan_by_width(widths, 16, Budget(120.0))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    assert all(len(b) == 1 or len(b) * widths[b].max() <= 120 for b in batches)
+    assert [float(widths[b].max()) for b in batches] == sorted(float(widths[b].max()) for b in batches)
