@@ -18,7 +18,7 @@ from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation
 from ocrtrain.model.build import build_recognizer, construct
-from ocrtrain.text import Charset
+from ocrtrain.text import Charset, Writing
 
 KEY = "ocrtrain"
 SOURCES = (("backbone", "weights"), ("encoder", "pretrained"))  # settings that only a beginning needs
@@ -45,6 +45,7 @@ class Description:
             "version": self.version,
             "model": self.model,
             "charset": list(self.charset.symbols),
+            "writing": self.charset.writing.as_dict(),
             "preprocess": self.preprocess.as_dict(),
             "config": self.config,
         }
@@ -54,7 +55,7 @@ class Description:
         """Read what `as_dict` gave."""
         return cls(
             model=dict(plain["model"]),
-            charset=Charset(plain["charset"]),
+            charset=Charset(plain["charset"], Writing(**plain.get("writing", {}))),
             preprocess=Preprocess(**plain["preprocess"]),
             config=plain["config"],
             version=plain["version"],

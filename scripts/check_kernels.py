@@ -21,7 +21,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ocrtrain.model.ssm import convolution_triton, scan_triton, scan_triton_kernels
+from ocrtrain.model.ssm import convolution_triton, scan_triton
 
 TYPES = ("fp32", "bf16", "fp16")
 SINGLE = {
@@ -94,7 +94,7 @@ def cases(quick: bool) -> Any:
             )
             options |= ONES if said == "ones" else {}
             for backward in (False, True):
-                kernel = scan_triton_kernels.scan_backward if backward else scan_triton_kernels.scan_forward
+                kernel = scan_triton.scan_backward if backward else scan_triton.scan_forward
                 names = {k: v for k, v in options.items() if k in kernel.arg_names}
                 if bare and not backward:
                     names["states"] = None

@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ocrtrain.data.folder import FolderSource
@@ -20,12 +21,14 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> Evaluation:
     """Read the lines at `config.data.test`, print the figures and write `report.json`."""
     recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
+    recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
     source = FolderSource(config.data.test, 1 if recognizer.description.preprocess.channels == 1 else 3)
     allowed = config.data.max_skipped
     if notice := enforce(source.skipped, allowed, f"data.test={config.data.test}"):
         log.warning("%s", notice)
     paths = [os.path.join(source.root, name) for name in source.names]
-    truths, kept, sources, transcripts = source.texts(), [], [], []
+    spell = recognizer.description.charset.writing.normalize
+    truths, kept, sources, transcripts = [spell(text) for text in source.originals], [], [], []
     damaged: dict[str, list[str]] = {}
     for i, outcome in enumerate(recognizer.stream_outcomes(paths, config.batch_size)):
         if isinstance(outcome, InputError):

@@ -138,13 +138,16 @@ def settle(key: str, mine: Any, theirs: Any, typed: Mapping[str, str]) -> tuple[
 def _take_preprocessing(
     config: DictConfig, description: Description, origin: str, typed: Mapping[str, str]
 ) -> None:
-    for name, theirs in description.preprocess.as_dict().items():
+    for name, theirs in {**description.preprocess.as_dict(), **description.charset.writing.as_dict()}.items():
         key = f"data.{name}"
         mine = OmegaConf.select(config, key)
         if name == "ink":
             mine = bool(mine) and description.preprocess.channels == 1  # colours have no ink to find
         if key in typed and mine != theirs:
             if name == "multiple":  # changes no result
+                continue
+            if name == "direction" and mine == "auto":  # what it came to then
+                OmegaConf.update(config, key, theirs)
                 continue
             raise InputError(
                 f"{key}={typed[key]}",

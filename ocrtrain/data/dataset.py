@@ -21,7 +21,7 @@ from ocrtrain.text import Charset
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line ready to be put into a batch: pixels uint8 [C, H, W], class indices, text and source."""
+    """A line ready for a batch: pixels uint8 [C, H, W], class indices, normalized text and source."""
 
     pixels: NDArray[np.uint8]
     labels: list[int]
@@ -75,9 +75,8 @@ class LineDataset(Dataset):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
-        unknown = set(self.charset.unknown(line.text))
-        known = "".join(c for c in line.text if c not in unknown)
-        return Sample(self.preprocess(image), self.charset.encode(known), line.text, line.source)
+        text = self.charset.writing.normalize(line.text)
+        return Sample(self.preprocess(image), self.charset.encode_known(text), text, line.source)
 
 
 @dataclass(frozen=True, slots=True)

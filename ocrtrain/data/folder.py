@@ -60,7 +60,7 @@ class FolderSource:
     def line(self, index: int, epoch: int) -> Line:
         """Read line `index`, the same in every epoch; raises `InputError` if its image is damaged."""
         path = os.path.join(self.root, self.names[index])
-        return Line(read_image(path, self.channels), normalize(self.originals[index]), path)
+        return Line(read_image(path, self.channels), self.originals[index], path)
 
     def widths(self, epoch: int) -> NDArray[np.float32]:
         """Tell every line's width at height 1, float32 [lines], read-only."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ocrtrain.data.image import legible
 from ocrtrain.data.skipped import EXAMPLES
 from ocrtrain.text.charset import Charset, describe
 from ocrtrain.text.feasibility import frames_needed
-from ocrtrain.text.normalization import normalize
+from ocrtrain.text.normalization import Normalization, normalize
+from ocrtrain.text.scripts import mixed_words
+from ocrtrain.text.writing import Writing
 
 CHARACTERS_SHOWN = 20  # a charset of the wrong script would fill screens
 
@@ -46,12 +50,15 @@ class Findings:
     """
 
     total: int = 0
+    normalization: Normalization = "NFC"
     unknown: dict[str, Finding] = field(default_factory=dict)
     too_long: Finding = field(default_factory=Finding)
     outer_spaces: Finding = field(default_factory=Finding)
     double_spaces: Finding = field(default_factory=Finding)
     stray: Finding = field(default_factory=Finding)
-    not_nfc: Finding = field(default_factory=Finding)
+    not_normal: Finding = field(default_factory=Finding)
+    ambiguous: Finding = field(default_factory=Finding)
+    mixed_scripts: Finding = field(default_factory=Finding)
     unknown_lines: list[int] = field(default_factory=list)
     too_long_lines: list[int] = field(default_factory=list)
 
@@ -73,8 +80,10 @@ class Findings:
             (self.too_long, "text too long for the image's frames"),
             (self.outer_spaces, "leading or trailing space"),
             (self.double_spaces, "two or more spaces in a row"),
+            (self.ambiguous, "order that cannot be told from the image (read back otherwise)"),
+            (self.mixed_scripts, "word with letters of two scripts"),
             (self.stray, "control or replacement character"),
-            (self.not_nfc, "text not in NFC (composed when read)"),
+            (self.not_normal, f"text not in {self.normalization} (brought to it when read)"),
         ):
             if found.count:
                 told.append(f"{what} in {_lines(found.count)}: {found}")
@@ -91,31 +100,74 @@ def inspect(
     """Look through `texts` for what cannot be learned and for what is likely a slip.
 
     `names` and `widths` (at height 1) belong to the texts one by one; `texts` come as they are written, so
-    that other spellings than NFC are seen; `frames` tells how many frames the model makes of such a width.
+    that other normal forms are seen; `frames` tells how many frames the model makes of such a width.
     """
-    findings = Findings(total=len(texts))
+    findings = Findings(len(texts), charset.writing.normalization)
     known = frozenset(charset.symbols)
     for index, (name, original, width) in enumerate(zip(names, texts, widths, strict=True)):
-        text = normalize(original)
-        if not known.issuperset(text):
+        shown = charset.writing.shown(original)
+        if not known.issuperset(shown):
             findings.unknown_lines.append(index)
-            for character in sorted(set(text) - known):
+            for character in sorted(set(shown) - known):
                 findings.unknown.setdefault(character, Finding()).add(name)
         available = frames(float(width))
-        if 2 * len(text) - 1 > available:  # else it fits whatever repeats it has; counting them takes longer
-            needed = frames_needed([ord(character) for character in text])
+        if 2 * len(shown) - 1 > available:  # else it fits whatever repeats it has; counting them takes longer
+            needed = frames_needed([ord(character) for character in shown])
             if needed > available:
                 findings.too_long_lines.append(index)
                 findings.too_long.add(f"{name} (needs {needed}, has {available})")
-        if text != text.strip():
-            findings.outer_spaces.add(name)
-        if "  " in text:
-            findings.double_spaces.add(name)
-        if _STRAY.search(text):
-            findings.stray.add(name)
-        if not unicodedata.is_normalized("NFC", original):
-            findings.not_nfc.add(name)
+        for slip in slips(original, shown, charset.writing):
+            detail = ", ".join(mixed_words(original)) if slip == "mixed_scripts" else ""
+            getattr(findings, slip).add(f"{name} ({detail})" if detail else name)
     return findings
+
+
+def slips(original: str, shown: str, writing: Writing) -> list[str]:
+    """Name what is odd in one text that can be learned nonetheless, by the fields of `Findings`.
+
+    shown: what `writing` makes of the text as it is written, `original`.
+    """
+    found = []
+    text = writing.normalize(original)
+    if text != text.strip():
+        found.append("outer_spaces")
+    if "  " in text:
+        found.append("double_spaces")
+    if _STRAY.search(text):
+        found.append("stray")
+    if text is not original and text != original:
+        found.append("not_normal")
+    if not writing.reads_back(text, shown):
+        found.append("ambiguous")
+    if mixed_words(text):
+        found.append("mixed_scripts")
+    return found
+
+
+def conflicts(root: str, names: Sequence[str], texts: Sequence[str], widths: Sequence[float]) -> Finding:
+    """Find image files that are the same, byte for byte, and have different texts.
+
+    Only files of one aspect and one size are read, which are few.
+    """
+    alike: dict[float, list[int]] = {}
+    for index, width in enumerate(widths):
+        alike.setdefault(width, []).append(index)
+    seen: dict[tuple[int, bytes], int] = {}
+    found = Finding()
+    for group in alike.values():
+        if len(group) < 2:
+            continue
+        sizes: dict[int, list[int]] = {}
+        for index in group:
+            with suppress(OSError):
+                sizes.setdefault(os.stat(os.path.join(root, names[index])).st_size, []).append(index)
+        for size, same in sizes.items():
+            for index in same if len(same) > 1 else ():
+                with suppress(OSError), open(os.path.join(root, names[index]), "rb") as file:
+                    first = seen.setdefault((size, hashlib.sha256(file.read()).digest()), index)
+                    if normalize(texts[first]) != normalize(texts[index]):
+                        found.add(f"{names[first]} and {names[index]}")
+    return found
 
 
 def _lines(count: int) -> str:

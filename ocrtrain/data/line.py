@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 class Line:
     """One line: its pixels, its text and where it came from.
 
-    `image` is uint8, [H, W] grey or [H, W, 3] RGB; `text` is NFC; `source` is a path or a generated line's
-    name.
+    `image` is uint8, [H, W] grey or [H, W, 3] RGB; `text` is as it is written
+    there, in no normal form; `source` is a path or a generated line's name.
     """
 
     image: NDArray[np.uint8]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,26 +20,35 @@ from ocrtrain.data.buckets import EndlessBatches, padding_share, plan_by_width, 
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.folder import FolderSource
 from ocrtrain.data.generated import GeneratedLines
-from ocrtrain.data.inspection import inspect
+from ocrtrain.data.inspection import conflicts, inspect
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.skipped import enforce
 from ocrtrain.data.sources import LineSource
 from ocrtrain.errors import InputError
-from ocrtrain.text import Charset
+from ocrtrain.text import Charset, Writing
+from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle
+from ocrtrain.text.normalization import Normalization
 
 log = logging.getLogger(__name__)
 
 Source = str | LineSource
+
+CONFLICTS_UP_TO = 200_000  # lines; looking for equal files among more would keep people waiting
+
+_RUNS = {
+    "rtl": "texts run from right to left: learned in display order, read in logical order",
+    "auto": "lines run as most of their letters do: learned in display order, read in logical order",
+}
 
 
 class LineData(LightningDataModule):
     """Training and validation lines, from folders or from a generator.
 
     train, val: a folder, list file or labels file, or a source of lines; without `val`, the share `holdout`
-    of the training lines is kept aside. charset: the symbols to learn, by default those of the training
-    texts. max_skipped: samples that may be left out because they cannot be used; drop_unknown: leave out
-    lines with characters outside a given charset instead of stopping. workers: loader processes, by default
-    one per two cores.
+    of the training lines is kept aside. normalization, direction: how texts are written (see `Writing`).
+    charset: the symbols to learn, by default those of the training texts. max_skipped: samples that may be
+    left out because they cannot be used; drop_unknown: leave out lines with characters outside a given
+    charset instead of stopping. workers: loader processes, by default one per two cores.
     """
 
     def __init__(
@@ -50,6 +60,8 @@ class LineData(LightningDataModule):
         width: int | None = None,
         multiple: int = 32,
         ink: bool = True,
+        normalization: Normalization = "NFC",
+        direction: Direction = "auto",
         charset: str | None = None,
         augment: Augment | None = None,
         batch_size: int = 16,
@@ -70,7 +82,8 @@ class LineData(LightningDataModule):
             )
         self.preprocess = Preprocess(height, channels, width, multiple, ink and channels == 1)
         self.train_source, self.val_source = train, val
-        self.given_charset = None if charset is None else Charset(charset)
+        self.writing = Writing(normalization, direction)
+        self.given_charset = None if charset is None else Charset(charset, self.writing)
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout
         self.max_skipped, self.drop_unknown, self.seed = max_skipped, drop_unknown, seed
         cores = os.cpu_count() or 1
@@ -83,18 +96,18 @@ class LineData(LightningDataModule):
         """Open the sources, learn the charset, and check every text against what the model can write.
 
         columns_per_frame: of the backbone, to know how many frames a line has; charset: of a model that is
-        trained on, to be used unless another is given. Logs one line per finding; raises InputError for what
-        must not be left out in silence.
+        trained on, to be used unless another is given, and with its writing. Logs one line per finding;
+        raises InputError for what must not be left out in silence.
         """
-        if self.given_charset is None:
-            self.given_charset = charset
         train = self._source(self.train_source, "data.train")
         val = None if self.val_source is None else self._source(self.val_source, "data.val")
         if isinstance(train, FolderSource):
-            self.charset = self.given_charset or Charset.from_texts(train.texts())
+            self._settle_writing(train.originals, charset)
+            self.charset = self.given_charset or Charset.from_texts(train.originals, self.writing)
             usable = self._inspect(train, columns_per_frame)
         else:
             assert isinstance(train, GeneratedLines)
+            self._settle_writing(train.generator.charset.symbols, charset)
             self.charset = self._charset_of(train)
             usable = np.arange(len(train))
         kept = None
@@ -163,6 +176,19 @@ class LineData(LightningDataModule):
             log.warning("%s", notice)
         return opened
 
+    def _settle_writing(self, texts: Sequence[str], trained: Charset | None) -> None:
+        """Decide how lines run; a model that is trained on has learned one way already."""
+        if trained is not None:
+            self.writing = trained.writing
+        else:
+            self.writing = replace(self.writing, direction=settle(self.writing.direction, texts))
+        if self.given_charset is None:
+            self.given_charset = trained
+        elif self.given_charset.writing != self.writing:
+            self.given_charset = self.given_charset.written(self.writing)
+        if self.writing.direction in _RUNS:
+            log.info("%s", _RUNS[self.writing.direction])
+
     def _frames(self, columns_per_frame: int) -> Callable[[float], int]:
         return lambda aspect: -(-self.preprocess.columns(aspect) // columns_per_frame)
 
@@ -172,6 +198,10 @@ class LineData(LightningDataModule):
         )
         for line in findings.lines():
             log.warning("%s", line)
+        if len(source) <= CONFLICTS_UP_TO:
+            doubles = conflicts(source.root, source.names, source.originals, source.widths(0).tolist())
+            if doubles.count:
+                log.warning("the same image with another text: %s", doubles)
         if findings.unknown_lines and not self.drop_unknown:
             raise InputError(
                 "data.charset",
@@ -192,10 +222,14 @@ class LineData(LightningDataModule):
         return usable
 
     def _charset_of(self, source: GeneratedLines) -> Charset:
-        drawn = source.generator.charset
+        symbols = source.generator.charset.symbols
+        if self.writing.direction != "none" and runs_right_to_left("".join(symbols)):
+            # As they look in a right-to-left run.
+            symbols = tuple(dict.fromkeys([*symbols, *map(mirrored, symbols)]))
+        drawn = Charset(symbols, self.writing)
         if self.given_charset is None:
             return drawn
-        if missing := self.given_charset.unknown("".join(drawn.symbols)):
+        if missing := [symbol for symbol in drawn.symbols if symbol not in self.given_charset.symbols]:
             raise InputError(
                 "data.charset",
                 f"lacks characters that are drawn: {''.join(missing)}",
@@ -211,7 +245,7 @@ class LineData(LightningDataModule):
         return np.sort(order[count:]), np.sort(order[:count])
 
     def _announce_unseen(self, val: FolderSource) -> None:
-        unseen = sorted({c for text in set(val.texts()) for c in self.charset.unknown(text)})
+        unseen = sorted({c for text in set(val.originals) for c in self.charset.unknown(text)})
         if unseen:
             log.warning(
                 "validation has characters that training lacks, each will be an error: %s", " ".join(unseen)

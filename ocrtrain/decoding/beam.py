@@ -21,7 +21,7 @@ from ocrtrain.decoding.inputs import check_shapes, not_a_number
 from ocrtrain.decoding.language_model import LanguageModel
 from ocrtrain.decoding.load import load_language_model
 from ocrtrain.decoding.pattern import compile_pattern
-from ocrtrain.decoding.readings import Readings, spell
+from ocrtrain.decoding.readings import Readings
 from ocrtrain.decoding.tables import START, Automaton, Model
 from ocrtrain.decoding.transcript import Hypothesis, Transcript
 from ocrtrain.decoding.words import read_words, word_rules
@@ -30,11 +30,12 @@ from ocrtrain.text import Charset
 
 logger = logging.getLogger(__name__)
 
-LINES_AT_ONCE = 16  # that a thread takes
+PARTS = 8  # of a batch, for each thread: so that they end together though lines differ
 
-# A hypothesis with so small a part of the best one's probability is dropped; with a language model, whose opinion
-# comes later than the recognizer's, a far smaller part.
-ALONE, WITH_GAINS = 1e-5, 1e-9
+# What is passed over by default, as (symbols of a frame, prefixes), where the best text is all that is wanted, and
+# where others matter too: in lists of them, and with gains, which come later than the recognizer's opinion.
+BEST_ONLY = (1e-3, 1e-4)
+OTHERS_TOO = (1e-5, 1e-9)
 
 
 class BeamDecoder:
@@ -58,7 +59,7 @@ class BeamDecoder:
         self,
         charset: Charset,
         beam_width: int = 10,
-        symbol_threshold: float = 1e-4,
+        symbol_threshold: float | None = None,
         prefix_threshold: float | None = None,
         nbest: int = 0,
         lm: str | Path | LanguageModel | None = None,
@@ -75,7 +76,6 @@ class BeamDecoder:
         self.beam_width = _at_least("beam_width", beam_width, 1)
         self.nbest = _at_least("nbest", nbest, 0)
         self.threads = _cores() if threads is None else _at_least("threads", threads, 1)
-        self.symbol_threshold = _share("symbol_threshold", symbol_threshold)
         self.lm = load_language_model(lm, charset.symbols) if isinstance(lm, (str, os.PathLike)) else lm
         self._model = _bound(self.lm, lm_weight, lm_bonus, charset)
         if isinstance(words, (str, os.PathLike)):
@@ -84,10 +84,10 @@ class BeamDecoder:
         self._words = none if words is None else word_rules(words, words_mode, word_bonus, charset)
         self.pattern, self.alphabet = pattern, alphabet
         self._pattern = self._rules(pattern, alphabet)
-        gains = self._model.symbols[START] >= 0 or self._words.start >= 0
-        if prefix_threshold is None:
-            prefix_threshold = WITH_GAINS if gains else ALONE
-        self.prefix_threshold = _share("prefix_threshold", prefix_threshold)
+        others = self.nbest > 0 or self._model.symbols[START] >= 0 or self._words.start >= 0
+        symbol, prefix = OTHERS_TOO if others else BEST_ONLY
+        self.symbol_threshold = _share("symbol_threshold", symbol, symbol_threshold)
+        self.prefix_threshold = _share("prefix_threshold", prefix, prefix_threshold)
 
     def __call__(
         self,
@@ -134,12 +134,14 @@ class BeamDecoder:
         if starts.max() >= 0 or (self._words.start >= 0 and self._words.automaton.need.any()):
             limit = -np.inf  # what is allowed may be less probable than anything that would be looked at
 
+        lines = N if self.threads == 1 else max(4, -(-N // (PARTS * self.threads)))
+
         def decode(begin: int) -> None:
             decode_lines(
                 array,
                 frames,
                 begin,
-                min(begin + LINES_AT_ONCE, N),
+                min(begin + lines, N),
                 self.beam_width,
                 limit,
                 self.prefix_threshold,
@@ -152,7 +154,7 @@ class BeamDecoder:
                 *found.arrays(),
             )
 
-        _for_all(decode, range(0, N, LINES_AT_ONCE), self.threads)
+        _for_all(decode, range(0, N, lines), self.threads)
         return found
 
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:
@@ -240,7 +242,7 @@ class _Found:
         shares = (weights / weights.sum()).tolist()
         return tuple(
             Hypothesis(
-                "".join(spell(charset, self.labels[n, b, : self.counts[n, b]])),
+                charset.decode(self.labels[n, b, : self.counts[n, b]].tolist()),
                 min(float(self.sums[n, b]), 0.0),
                 float(self.scores[n, b]),
                 shares[b],
@@ -298,7 +300,8 @@ def _at_least(name: str, value: int, least: int) -> int:
     return int(value)
 
 
-def _share(name: str, value: float) -> float:
+def _share(name: str, default: float, value: float | None) -> float:
+    value = default if value is None else value
     if not 0 <= value < 1:
         raise InputError(f"{name}={value}", "must be a probability below 1", "0 looks at everything.")
     return float(value)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ocrtrain.decoding.tables import BLANK
 
-NEGLIGIBLE = 1e-15
+NEGLIGIBLE = 1e-10
 
 
 @numba.njit(cache=True, nogil=True)

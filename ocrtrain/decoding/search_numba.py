@@ -240,11 +240,15 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
 
     for t in range(T):
         row = log_probs[t]
-        found = 0
+        wanted = 0
         for k in range(1, K):
-            if not row[k] < limit:  # true for what is not a number, too
-                candidates[found] = k
-                found += 1
+            wanted += not row[k] < limit  # true for what is not a number, too
+        found = 0
+        if wanted:  # in most frames none is, and the loop above runs on eight at once
+            for k in range(1, K):
+                if not row[k] < limit:
+                    candidates[found] = k
+                    found += 1
         top = row[BLANK]
         if found == 0 and top < limit:  # so many classes that none stands out
             for k in range(1, K):

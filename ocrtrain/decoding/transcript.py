@@ -39,7 +39,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The text of one line, how sure the recognizer is of it, and its characters in reading order.
+    """The text of one line, how sure the recognizer is of it, and its characters in logical order.
 
     `text` is the characters' texts, joined. `confidence`: 0..1, the recognizer's probability that the line
     reads exactly so, P(text | line) summed over all alignments; a language model has a say in which text that

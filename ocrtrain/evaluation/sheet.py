@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
 from ocrtrain.errors import InputError
-from ocrtrain.evaluation.alignment import Pair, align, is_right_to_left
+from ocrtrain.evaluation.alignment import Pair, align, by_grapheme, is_right_to_left
 from ocrtrain.files import atomic_path
 from ocrtrain.synthesis.fonts import Font, bundled_folder, find_fonts
 
@@ -43,7 +43,7 @@ def draw_sheet(lines: Sequence[SheetLine | tuple[NDArray[np.uint8], str, str]], 
     coloured as a whole, since its characters do not stand in the order of the text. Raises `InputError`
     where `path` cannot be written.
     """
-    all_pairs = [align(truth, prediction) for _, truth, prediction in lines]
+    all_pairs = [by_grapheme(align(truth, prediction)) for _, truth, prediction in lines]
     fonts = _fonts_for(_drawable("".join(text for _, *both in lines for text in both)))
     blocks = []
     for (image, *_), pairs in zip(lines, all_pairs, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from ocrtrain.evaluation.alignment import align, is_right_to_left
+from ocrtrain.evaluation.alignment import align, by_grapheme, is_right_to_left
 from ocrtrain.evaluation.report import Evaluation, JudgedLine
 
 GAP = "·"
@@ -61,7 +61,7 @@ def side_by_side(truth: str, prediction: str, width: int, indent: str = "") -> I
     room = width - len("truth  ")
     folds: list[tuple[str, str, str]] = [("", "", "")]
     used = 0
-    for pair in align(truth, prediction):
+    for pair in by_grapheme(align(truth, prediction)):
         above = visible(pair.truth) if pair.truth or not aligned else GAP
         below = visible(pair.read) if pair.read or not aligned else GAP
         cells = max(columns(above), columns(below))

@@ -1,7 +1,8 @@
-"""Charset, normalization, and what CTC can express."""
+"""Charset, normalization, direction, and what CTC can express."""
 
 from ocrtrain.text.charset import Charset, UnknownCharacters
 from ocrtrain.text.feasibility import frames_needed
 from ocrtrain.text.normalization import normalize
+from ocrtrain.text.writing import Writing
 
-__all__ = ["Charset", "UnknownCharacters", "frames_needed", "normalize"]
+__all__ = ["Charset", "UnknownCharacters", "Writing", "frames_needed", "normalize"]

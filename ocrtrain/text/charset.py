@@ -1,4 +1,4 @@
-"""The symbols that a recognizer can write, and the class index of each."""
+"""The symbols that a recognizer can write, the class index of each, and how texts are written with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from ocrtrain.errors import InputError
-from ocrtrain.text.normalization import normalize
+from ocrtrain.text.writing import Writing
 
 
 def describe(symbol: str) -> str:
@@ -34,13 +34,16 @@ class Charset:
     """An ordered set of symbols, one code point each; index 0 is CTC's blank.
 
     `len(charset)` is the number of classes: the symbols and the blank. Space is a symbol like any other.
+    Symbols are what an image shows from left to right; `writing` says how texts become rows of them.
     """
 
     blank = 0
 
-    def __init__(self, symbols: str | Sequence[str]) -> None:
+    def __init__(self, symbols: str | Sequence[str], writing: Writing | None = None) -> None:
+        self.writing = writing or Writing()
+        spell = self.writing.normalize
         # A text is composed as a whole; a list names symbols one by one, and neighbours must not merge.
-        each = normalize(symbols) if isinstance(symbols, str) else [normalize(symbol) for symbol in symbols]
+        each = spell(symbols) if isinstance(symbols, str) else [spell(symbol) for symbol in symbols]
         self.symbols: tuple[str, ...] = tuple(each)
         if wrong := [symbol for symbol in self.symbols if len(symbol) != 1]:
             raise InputError("charset", f"{wrong[0]!r} is not one code point", "name single symbols.")
@@ -50,7 +53,8 @@ class Charset:
             raise InputError(
                 "charset",
                 "has symbols twice: " + ", ".join(describe(s) for s in doubled),
-                "name every symbol once (texts are compared in NFC, where some spellings become one).",
+                "name every symbol once (texts are compared in one normal form, where some spellings become"
+                " one).",
             )
         if not self.symbols:
             raise InputError(
@@ -58,9 +62,14 @@ class Charset:
             )
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str]) -> Charset:
-        """Collect the symbols of `texts`, ordered by code point."""
-        return cls(sorted(set().union(*(normalize(text) for text in texts))))
+    def from_texts(cls, texts: Iterable[str], writing: Writing | None = None) -> Charset:
+        """Collect the symbols that `texts` show, ordered by code point."""
+        writing = writing or Writing()
+        return cls(sorted(set().union(*map(writing.shown, texts))), writing)
+
+    def written(self, writing: Writing) -> Charset:
+        """Give the same symbols for texts that are written otherwise."""
+        return Charset(self.symbols, writing)
 
     def __len__(self) -> int:
         return len(self.symbols) + 1
@@ -75,16 +84,20 @@ class Charset:
         return f"Charset({''.join(self.symbols)!r})"
 
     def unknown(self, text: str) -> list[str]:
-        """List the characters of `text` that this charset cannot write, in order, once each."""
-        return [c for c in dict.fromkeys(normalize(text)) if c not in self._index]
+        """List the symbols that `text` shows and this charset cannot write, in order, once each."""
+        return [c for c in dict.fromkeys(self.writing.shown(text)) if c not in self._index]
 
     def encode(self, text: str) -> list[int]:
-        """Turn `text` into class indices; raises `UnknownCharacters` for what has none."""
+        """Turn `text` into class indices from left to right; raises `UnknownCharacters` for what has none."""
         try:
-            return [self._index[symbol] for symbol in normalize(text)]
+            return [self._index[symbol] for symbol in self.writing.shown(text)]
         except KeyError:
             raise UnknownCharacters(text, self.unknown(text)) from None
 
+    def encode_known(self, text: str) -> list[int]:
+        """Turn `text` into class indices, without the symbols that have none."""
+        return [self._index[symbol] for symbol in self.writing.shown(text) if symbol in self._index]
+
     def decode(self, labels: Iterable[int]) -> str:
-        """Turn class indices (no blanks) into text."""
-        return "".join(self.symbols[label - 1] for label in labels)
+        """Turn class indices from left to right (no blanks) into text."""
+        return self.writing.text("".join(self.symbols[label - 1] for label in labels))

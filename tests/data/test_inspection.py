@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrtrain.data.inspection import CHARACTERS_SHOWN, Findings, inspect
-from ocrtrain.text import Charset, frames_needed
+from ocrtrain.data.inspection import CHARACTERS_SHOWN, Findings, conflicts, inspect
+from ocrtrain.text import Charset, Writing, frames_needed
 
 CHARSET = Charset(" abcde\u00e9")
 
@@ -64,7 +65,7 @@ def test_slips_are_told_but_kept() -> None:
         "leading or trailing space in 3 lines: 0.png, 1.png, 6.png",
         "two or more spaces in a row in 1 line: 2.png",
         "control or replacement character in 2 lines: 4.png, 5.png",
-        "text not in NFC (composed when read) in 1 line: 3.png",
+        "text not in NFC (brought to it when read) in 1 line: 3.png",
     ]
     assert findings.leave_out == []
 
@@ -76,6 +77,29 @@ def test_agrees_with_the_definitions(texts: list[str], frames: int) -> None:
     needed = [frames_needed([ord(c) for c in text]) for text in composed]
     assert findings.unknown_lines == [i for i, text in enumerate(composed) if CHARSET.unknown(text)]
     assert findings.too_long_lines == [i for i, need in enumerate(needed) if need > frames]
-    assert findings.not_nfc.count == sum(text != nfc for text, nfc in zip(texts, composed, strict=True))
+    assert findings.not_normal.count == sum(text != nfc for text, nfc in zip(texts, composed, strict=True))
     assert set(findings.unknown) == set("".join(composed)) - set(CHARSET.symbols)
     assert findings.leave_out == sorted(set(findings.unknown_lines) | set(findings.too_long_lines))
+
+
+def test_words_of_two_scripts_are_named() -> None:
+    word = "b\u0430d"  # its second letter is Cyrillic
+    findings = inspected([f"a {word}", "abc"], charset=Charset(" abcd\u0430"))
+    assert findings.lines() == [f"word with letters of two scripts in 1 line: 0.png ({word})"]
+    assert findings.leave_out == []
+
+
+def test_orders_that_an_image_cannot_tell_are_named() -> None:
+    charset = Charset("\u05d0ab12 ", Writing("NFC", "rtl"))
+    findings = inspected(["\u05d0 ab 12", "\u05d0 12 ab", "\u05d0 12"], charset=charset)
+    assert findings.ambiguous.examples == ["1.png"]
+
+
+def test_equal_files_with_different_texts_are_found(tmp_path: Path) -> None:
+    for name, content in (("a", b"1234"), ("b", b"1234"), ("c", b"1234"), ("d", b"4321"), ("e", b"12345")):
+        (tmp_path / name).write_bytes(content)
+    names = ["a", "b", "c", "d", "e", "gone"]
+    texts = ["\u00e9", "e\u0301", "x", "y", "z", "\u00e9"]
+    found = conflicts(str(tmp_path), names, texts, [2.0] * 6)
+    assert (found.count, found.examples) == (1, ["a and c"])
+    assert conflicts(str(tmp_path), names, texts, [float(i) for i in range(6)]).count == 0

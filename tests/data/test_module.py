@@ -16,7 +16,7 @@ from ocrtrain.data.dataset import Sample
 from ocrtrain.data.image import as_pixels
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import LineGenerator
-from ocrtrain.text import Charset
+from ocrtrain.text import Charset, Writing
 
 
 @pytest.fixture
@@ -166,3 +166,47 @@ def test_settings_without_sense_are_named(settings: dict[str, Any], named: str) 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "nowhere")).startswith(f"{tmp_path / 'nowhere'}: does not exist")
+
+
+def test_right_to_left_lines_are_labelled_as_they_look(
+    draw_lines: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = draw_lines(tmp_path / "hebrew", count=4)
+    for i in range(4):
+        (folder / f"{i:02}.gt.txt").write_text("\u05d0\u05d1(1", encoding="utf-8")
+    with caplog.at_level(logging.INFO):
+        data = opened(str(folder), str(folder))
+    assert data.charset.writing == Writing("NFC", "rtl") and "from right to left" in caplog.text
+    assert "".join(data.charset.symbols) == ")1\u05d0\u05d1"  # the bracket as it looks
+    sample = data.train_set[0, 0]
+    assert isinstance(sample, Sample)
+    assert [data.charset.symbols[label - 1] for label in sample.labels] == list("1)\u05d1\u05d0")
+    assert sample.text == "\u05d0\u05d1(1"
+    kept = opened(str(folder), str(folder), direction="none")
+    assert [kept.charset.symbols[i - 1] for i in kept.train_set[0, 0].labels] == list("\u05d0\u05d1(1")
+
+
+def test_generated_brackets_can_be_drawn_mirrored() -> None:
+    generator = LineGenerator("\u05d0(1", fonts=["bundled"])
+    data = opened(GeneratedLines(generator, 4))
+    assert data.charset.symbols == ("\u05d0", "(", "1", ")")
+
+
+def test_a_model_that_is_trained_on_keeps_its_direction(folder: str) -> None:
+    data = LineData(folder)
+    data.open(columns_per_frame=4, charset=Charset(" abc\u00e4", Writing("NFKC", "rtl")))
+    assert data.charset.writing == Writing("NFKC", "rtl")
+
+
+def test_texts_are_spelled_as_the_data_say(folder: str) -> None:
+    (Path(folder) / "00.gt.txt").write_text("a\u0308\ufb01", encoding="utf-8")
+    assert {"\u00e4", "\ufb01"} <= set(opened(folder).charset.symbols)
+    assert {"\u00e4", "f", "i"} <= set(opened(folder, normalization="NFKC").charset.symbols)
+    assert {"a", "\u0308", "\ufb01"} <= set(opened(folder, normalization="none").charset.symbols)
+
+
+def test_the_same_image_with_another_text_is_named(folder: str, caplog: pytest.LogCaptureFixture) -> None:
+    (Path(folder) / "double.png").write_bytes((Path(folder) / "00.png").read_bytes())
+    (Path(folder) / "double.gt.txt").write_text("cab")
+    opened(folder)
+    assert "the same image with another text: 00.png and double.png" in caplog.text

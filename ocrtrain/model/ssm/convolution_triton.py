@@ -4,7 +4,7 @@ Frames do not wait for each other here: a program takes a tile of frames and cha
 around it again from the cache. Lengths and the direction of time only change which frames those are.
 """
 
-# Annotations would only repeat the kernels, whose tuples grow by addition; see scan_triton_kernels.py.
+# Annotations would only repeat the kernels, whose tuples grow by addition; see scan_triton_forward.py.
 # mypy: disable-error-code="no-untyped-def, assignment"
 # ruff: noqa: RUF005
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ocrtrain.model.ssm.scan_triton import in_rows, on_device_of
-from ocrtrain.model.ssm.scan_triton_kernels import line_length, sigmoid
+from ocrtrain.model.ssm.scan_triton_forward import line_length, sigmoid
 
 FRAMES, CHANNELS, WARPS = 16, 64, 4  # of a tile
 

@@ -11,7 +11,8 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ocrtrain.model.ssm.scan_triton_kernels import scan_backward, scan_forward
+from ocrtrain.model.ssm.scan_triton_backward import scan_backward
+from ocrtrain.model.ssm.scan_triton_forward import scan_forward
 
 INTERPRETED = not isinstance(scan_forward, triton.JITFunction)
 

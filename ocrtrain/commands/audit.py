@@ -1,0 +1,62 @@
+"""`audit`: says what training would see in sets of lines, and what in them is wrong or doubtful."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ocrtrain.audit import Audit, audit
+from ocrtrain.audit.page import page
+from ocrtrain.audit.summary import as_json, format_audit
+from ocrtrain.commands.progress import Progress
+from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.errors import InputError
+from ocrtrain.files import write_text_atomically
+from ocrtrain.text import Writing
+
+log = logging.getLogger(__name__)
+
+SETS = ("train", "val", "test")
+
+
+def run(config: DictConfig) -> Audit:
+    """Look through the sets of `config.data`, print what is found, write audit.json and audit.html.
+
+    Ends with exit code 2 if `strict` and there is more to tell than notes.
+    """
+    data = config.data
+    examples, workers = _whole(config, "examples", 1), config.workers
+    workers = _cores() if workers is None else _whole(config, "workers", 1)
+    preprocess = Preprocess(data.height, 1, data.width)
+    writing = Writing(data.normalization, data.direction)
+    # Grey is enough to see what is the same, and a third of the work.
+    sources = {name: FolderSource(data[name]) for name in SETS if data[name] is not None}
+    with Progress("lines", sum(map(len, sources.values()))) as progress:
+        result = audit(
+            sources, preprocess, writing, data.charset, config.columns_per_frame, examples, workers, progress
+        )
+    print(format_audit(result))
+    folder = Path(str(config.output)).expanduser()
+    text = json.dumps(as_json(result), ensure_ascii=False, indent=1, allow_nan=False)
+    write_text_atomically(folder / "audit.json", text + "\n")
+    write_text_atomically(folder / "audit.html", page(result))
+    log.info("report: %s and %s", folder / "audit.html", folder / "audit.json")
+    if config.strict and result.flawed:
+        raise SystemExit(2)
+    return result
+
+
+def _whole(config: DictConfig, key: str, least: int) -> int:
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {least} or more.")
+    return value
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
