@@ -48,7 +48,8 @@ class _Prepared:
 class Recognizer:
     """A trained model with its charset and preprocessing: images of lines in, transcripts out.
 
-    It reads with `decoder`, which can be set: `recognizer.decoder = BeamDecoder(recognizer.description.charset)`.
+    It reads with `decoder`, which can be set: `recognizer.decoder =
+    BeamDecoder(recognizer.description.charset)`.
     """
 
     def __init__(

@@ -1,14 +1,15 @@
-"""Beam search beside fast-ctc-decode and flashlight-text on the same posteriors, and building a language model.
+"""Beam search beside fast-ctc-decode and flashlight-text on the same posteriors, and building of n-grams.
 
 PYTHONPATH=. python scripts/bench_decode.py --checkpoint FILE.ckpt --data DIR [--peers PYTHON] [--lm FILE.npz]
 PYTHONPATH=. python scripts/bench_decode.py --data DIR --megabytes 100
 
-Posteriors are those of the checkpoint for the lines in DIR, cut into pieces of --frames frames; of its classes the
---classes most used are kept and each frame's sum is made 1 again. --peers is a Python that has the packages
-fast-ctc-decode, flashlight-text and kenlm (by default, this one); each peer runs in a process of its own. Times
-are seconds of CPU of the whole call, the median of --runs, so that other work on the machine disturbs them less;
---threads measures elapsed time. "worse" counts the lines on which the peer's text has a lower log P(text | line),
-summed exactly over alignments, than ours, "better" those with a higher one; with --lm, ranked as it is in the search.
+Posteriors are those of the checkpoint for the lines in DIR, cut into pieces of --frames frames; of its
+classes the --classes most used are kept and each frame's sum is made 1 again. --peers is a Python that has
+the packages fast-ctc-decode, flashlight-text and kenlm (by default, this one); each peer runs in a process
+of its own. Times are seconds of CPU of the whole call, the median of --runs, so that other work on the
+machine disturbs them less; --threads measures elapsed time. "worse" counts the lines on which the peer's
+text has a lower log P(text | line), summed exactly over alignments, than ours, "better" those with a higher
+one; with --lm, ranked as it is in the search.
 """
 
 from __future__ import annotations
@@ -102,14 +103,15 @@ def peer(name: str, place: Path, runs: int, with_model: bool) -> None:
         decoder = LexiconFreeDecoder(options, model, -1, 0, [])
 
         def read() -> list[list[int]]:
-            return [collapsed(decoder.decode(line.ctypes.data, T, K)[0].tokens) for line in log_probs]
+            results = [decoder.decode(line.ctypes.data, T, K)[0].tokens for line in log_probs]
+            return [collapsed([token for token in tokens if token >= 0]) for tokens in results]
 
     seconds = measured(read, runs)
     (place / "result.json").write_text(json.dumps({"seconds": seconds, "labels": read()}), "utf-8")
 
 
 def posteriors(options: argparse.Namespace) -> tuple[np.ndarray, Any]:
-    """Log-probabilities [N, frames, classes] of pieces of lines, and the charset of the classes that were kept."""
+    """Log-probabilities [N, frames, classes] of pieces of lines, and a charset of the classes kept."""
     import torch
 
     from ocrtrain import Recognizer
@@ -215,19 +217,16 @@ def compare(options: argparse.Namespace) -> None:
             worse, better = int((theirs < own - SAME).sum()), int((theirs > own + SAME).sum())
             print(ROW.format(name + what, f"{N / result['seconds']:,.0f}", rate, worse, better), flush=True)
     if options.threads > 1:
+        decoders = [BeamDecoder(charset, BEAM_WIDTH, threads=n) for n in (1, options.threads)]
         times = [
-            measured(
-                lambda decoder=BeamDecoder(charset, BEAM_WIDTH, threads=n): decoder(tensor, lengths),
-                options.runs,
-                time.perf_counter,
-            )
-            for n in (1, options.threads)
+            measured(lambda decoder=decoder: decoder(tensor, lengths), options.runs, time.perf_counter)
+            for decoder in decoders
         ]
         print(f"{options.threads} threads: {times[0] / times[1]:.2f} times as fast as one (elapsed time)")
 
 
 def build(options: argparse.Namespace) -> None:
-    """Build a 5-gram from text of some size: words of the data, in random order, some letters of them changed."""
+    """Build a 5-gram from text of some size: words of the data in random order, some letters changed."""
     from ocrtrain.commands.lm_build import lines_of
     from ocrtrain.decoding.kneser_ney import build_language_model
 

@@ -59,7 +59,7 @@ def run(config: DictConfig) -> None:
 
 
 def as_json(path: str, transcript: Transcript) -> dict[str, object]:
-    """Give a transcript with the position of each character, in pixels of the image, and its other readings."""
+    """Give a transcript, the place of each character in pixels of the image, and other readings."""
     characters = [
         {"text": c.text, "probability": round(c.probability, 4), "x": [round(c.x0, 1), round(c.x1, 1)]}
         for c in transcript.characters

@@ -1,7 +1,7 @@
 """Language models of characters in ARPA's format, which the tools of speech recognition share.
 
-A token is one character; `<space>` stands for a space and `<U+00A0>` for other white space by its code point, since
-the format separates tokens by it.
+A token is one character; `<space>` stands for a space and `<U+00A0>` for other white space by its code
+point, since the format separates tokens by it.
 """
 
 from __future__ import annotations

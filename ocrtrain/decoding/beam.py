@@ -32,27 +32,30 @@ logger = logging.getLogger(__name__)
 
 PARTS = 8  # of a batch, for each thread: so that they end together though lines differ
 
-# What is passed over by default, as (symbols of a frame, prefixes), where the best text is all that is wanted, and
-# where others matter too: in lists of them, and with gains, which come later than the recognizer's opinion.
-BEST_ONLY = (1e-3, 1e-4)
+# What is passed over by default, as (symbols of a frame, prefixes), where the best text is all that is
+# wanted, and where others matter too: in lists of them, and with gains, which come later than the
+# recognizer's opinion.
+BEST_ONLY = (5e-3, 1e-3)
 OTHERS_TOO = (1e-5, 1e-9)
 
 
 class BeamDecoder:
     """Finds texts by their probability P(text | line), the sum over all alignments that spell them.
 
-    The `beam_width` best prefixes are kept after each frame; of a frame, the symbols with a probability of at
-    least `symbol_threshold` are looked at, and a prefix stays while it has at least `prefix_threshold` of the best
-    one's probability (null: 1e-5, or 1e-9 with a language model or rewarded words). What is found is then
-    scored exactly, over all alignments, so the ranking among the texts found, and every number returned, are CTC's
-    own. With thresholds of 0 and a beam as wide as there are prefixes, the search is exhaustive.
+    The `beam_width` best prefixes are kept after each frame; of a frame, the symbols with a probability of
+    at least `symbol_threshold` are looked at, and a prefix stays while it has at least `prefix_threshold` of
+    the best one's probability (null: 5e-3 and 1e-3 where the best text is all that is asked for, 1e-5 and
+    1e-9 with `nbest`, `lm` or `words`; rules look at all symbols). What is found is then scored exactly, over
+    all alignments, so the ranking among the texts found, and every number returned, are CTC's own. With
+    thresholds of 0 and a beam as wide as there are prefixes, the search is exhaustive.
 
-    nbest: how many readings a transcript lists (those with next to no probability are not found). lm: a language
-    model, or the file of one, whose log-probability enters the ranking `lm_weight` times, with `lm_bonus` for each
-    character; null takes what `lm tune` stored in the file, else 0.5 and 0. A weight of 0 leaves the model out
-    altogether. words: a list, or a file, of words that texts must consist of (`words_mode="constrain"`), or are
-    rewarded for by `word_bonus` each (`"reward"`). pattern, alphabet: what all texts must match, see `pattern.py`.
-    threads: null takes all cores. Raises `InputError` for settings that cannot work.
+    nbest: how many readings a transcript lists (those with next to no probability are not found). lm: a
+    language model, or the file of one, whose log-probability enters the ranking `lm_weight` times, with
+    `lm_bonus` for each character; null takes what `lm tune` stored in the file, else 0.5 and 0. A weight of
+    0 leaves the model out altogether. words: a list, or a file, of words that texts must consist of
+    (`words_mode="constrain"`), or are rewarded for by `word_bonus` each (`"reward"`). pattern, alphabet:
+    what all texts must match, see `pattern.py`. threads: null takes all cores. Raises `InputError` for
+    settings that cannot work.
     """
 
     def __init__(
@@ -99,8 +102,9 @@ class BeamDecoder:
     ) -> list[Transcript]:
         """Read N lines, as `GreedyDecoder` does; raises `InputError` as it does.
 
-        patterns, alphabets: one for each line, in place of the decoder's own. Where a line has too few frames
-        for any text that its rules allow, the transcript is empty, its confidence is 0, and a warning says so.
+        patterns, alphabets: one for each line, in place of the decoder's own. Where a line has too few
+        frames for any text that its rules allow, the transcript is empty, its confidence is 0, and a warning
+        says so.
         """
         check_shapes(log_probs, lengths, len(self.charset), widths)
         N, T, _ = log_probs.shape
@@ -186,7 +190,7 @@ class BeamDecoder:
         nothing = np.flatnonzero((counts < 0) & (frames > 0))
         if len(nothing):
             logger.warning(
-                "%d of %d lines have no text that the rules allow, the first is line %d of %d frames: left empty",
+                "%d of %d lines have no text that the rules allow, first line %d of %d frames: left empty",
                 len(nothing),
                 len(frames),
                 nothing[0],

@@ -67,10 +67,10 @@ def _compiled(sources):
     ):
         """Read lines `begin` to `stop - 1` of log_probs [N, T, K] by their lengths [N].
 
-        width to most: see `search`; pattern_starts [N]: each line's first state. Filled for each line, best first:
-        counts [N, B], the symbols of a text (-1: no such text); labels [N, B, T]; scores [N, B], what texts are
-        ranked by; sums [N, B], log P(text | line); and for the best text first_frames, last_frames,
-        probabilities [N, T]. wrong [N]: the first frame that is not a number, or -1.
+        width to most: see `search`; pattern_starts [N]: each line's first state. Filled for each line, best
+        first: counts [N, B], the symbols of a text (-1: no such text); labels [N, B, T]; scores [N, B], what
+        texts are ranked by; sums [N, B], log P(text | line); and for the best text first_frames,
+        last_frames, probabilities [N, T]. wrong [N]: the first frame that is not a number, or -1.
         """
         assert sources
         T_most = log_probs.shape[1]

@@ -1,7 +1,8 @@
 """Language models in KenLM's binary format, read through the `kenlm` package where it is installed.
 
-The format can be asked for probabilities, but not for what it holds. A context is known if the model's answer has
-used all of it, so the contexts are found by asking for every character after every context that is known.
+The format can be asked for probabilities, but not for what it holds. A context is known if the model's
+answer has used all of it, so the contexts are found by asking for every character after every context that
+is known.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Counting n-grams of characters in text, and smoothing them by Kneser and Ney's method as Chen and Goodman changed it.
+"""N-grams of characters, counted in text and smoothed as Kneser, Ney, Chen and Goodman have taught.
 
-Sources: Kneser and Ney, "Improved backing-off for m-gram language modeling", ICASSP 1995; Chen and Goodman, "An
-empirical study of smoothing techniques for language modeling", 1998, section 3 (three discounts, interpolated);
-Heafield et al., "Scalable modified Kneser-Ney language model estimation", ACL 2013 (counts at the beginning of
-lines, the unknown symbol).
+Sources: Kneser and Ney, "Improved backing-off for m-gram language modeling", ICASSP 1995; Chen and Goodman,
+"An empirical study of smoothing techniques for language modeling", 1998, section 3 (three discounts,
+interpolated); Heafield et al., "Scalable modified Kneser-Ney language model estimation", ACL 2013 (counts at
+the beginning of lines, the unknown symbol).
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ FORMAT = 1
 class Level:
     """All n-grams of one length, ordered by parent, then symbol.
 
-    parent: int [m], the place of each n-gram without its last symbol in the level below; symbol: int [m], the
-    last symbol; log_prob: float [m], natural logarithms; backoff: float [m], the logarithm of the weight of the
-    shorter context for what does not follow this one.
+    parent: int [m], the place of each n-gram without its last symbol in the level below; symbol: int [m],
+    the last symbol; log_prob: float [m], natural logarithms; backoff: float [m], the logarithm of the weight
+    of the shorter context for what does not follow this one.
     """
 
     parent: NDArray[np.integer[Any]]
@@ -40,8 +40,8 @@ class Level:
 class LanguageModel:
     """log P(next character | those before it), in natural logarithms.
 
-    symbols: the special ones (unknown, begin and end of a line), then characters; `weight` and `bonus` are what
-    tuning found to be good for fusing it with a recognizer, or None.
+    symbols: the special ones (unknown, begin and end of a line), then characters; `weight` and `bonus` are
+    what tuning found to be good for fusing it with a recognizer, or None.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class LanguageModel:
 
     @property
     def unknown_log_prob(self) -> float:
-        """What a character that the model never saw gets: that of one drawn at random, or the model's, if more.
+        """What a character that the model never saw gets: at least that of one drawn at random.
 
-        A model's own value can be as small as its text was large. The recognizer has seen the character, and
-        a text that merely lacks it must not forbid it.
+        A model's own value is the smaller the more text it was built from, down to a ban. But the recognizer
+        has seen the character, and a text that merely lacks it is no argument against it.
         """
         return max(float(self.values[1 + self._index[UNKNOWN], LOG_PROB]), -log(len(self.symbols)))
 
@@ -103,7 +103,7 @@ class LanguageModel:
         return Model(self.nodes, self.values, symbols, np.array([self.unknown_log_prob, weight, bonus]))
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed NumPy archive, without pickles; raises `InputError` where that cannot be done."""
+        """Write a compressed NumPy archive, no pickles; raises `InputError` where that cannot be done."""
         content: dict[str, NDArray[Any]] = {
             "format": np.array(FORMAT),
             "symbols": np.array([ord(symbol) for symbol in self.symbols[len(SPECIAL) :]], np.uint32),

@@ -1,8 +1,9 @@
 r"""Regular expressions and alphabets that the whole text of a line must match.
 
-The syntax is a part of Python's: characters, `.`, sets such as `[a-z0-9]` and `[^x]`, `\d`, `\w`, `\s` and their
-opposites, `\` before anything else for itself, groups `( )`, alternatives `|`, and the repetitions `*`, `+`, `?`, `{3}`,
-`{2,}` and `{2,4}`. There are no anchors, since it is always the whole text, and no references or look-arounds.
+The syntax is a part of Python's: characters, `.`, sets such as `[a-z0-9]` and `[^x]`, `\d`, `\w`, `\s` and
+their opposites, `\` before anything else for itself, groups `( )`, alternatives `|`, and the repetitions
+`*`, `+`, `?`, `{3}`, `{2,}` and `{2,4}`. There are no anchors, since it is always the whole text, and no
+references or look-arounds.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def compile_pattern(pattern: str | None, alphabet: str | None, charset: Charset)
 
 @dataclass(slots=True)
 class _Graph:
-    """Thompson's automaton: from each state steps that read one of a set of classes, and steps that read none."""
+    """Thompson's automaton: the steps from each state that read one of a set of classes, or nothing."""
 
     reading: list[list[tuple[frozenset[int], int]]] = field(default_factory=list)
     silent: list[list[int]] = field(default_factory=list)

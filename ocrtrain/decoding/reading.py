@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ocrtrain.decoding.transcript import Character, Transcript
 from ocrtrain.text import Writing
@@ -31,8 +31,9 @@ def _of(characters: list[Character], confidence: float) -> Transcript:
     return Transcript("".join(c.text for c in characters), confidence, tuple(characters))
 
 
-def _composed(characters: tuple[Character, ...], writing: Writing) -> Iterator[Character]:
+def _composed(characters: Sequence[Character], writing: Writing) -> Iterator[Character]:
     """Bring each letter with its marks into the normal form."""
+    characters = tuple(characters)
     starts = [
         i for i, c in enumerate(characters) if i == 0 or unicodedata.category(c.text) not in ("Mn", "Me")
     ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.decoding.reading import as_text
-from ocrtrain.decoding.transcript import Character, Hypothesis, Transcript
+from ocrtrain.decoding.transcript import Characters, Hypothesis, Transcript
 from ocrtrain.text import Charset
 
 
@@ -19,8 +18,8 @@ from ocrtrain.text import Charset
 class Readings:
     """What a decoder found in N lines: their symbols, one line after another, R in all.
 
-    counts: int [N], the symbols of each line; labels, first, last: int [R], classes (no blanks) and the frames
-    that they were read from; probabilities: float [R]; confidences: one for each line.
+    counts: int [N], the symbols of each line; labels, first, last: int [R], classes (no blanks) and the
+    frames that they were read from; probabilities: float [R]; confidences: one for each line.
     """
 
     counts: NDArray[np.integer[Any]]
@@ -43,24 +42,18 @@ class Readings:
         scale = np.repeat(scale, self.counts)
         symbols = ("", *charset.symbols)
         texts = [symbols[label] for label in self.labels.tolist()]
-        characters = list(
-            map(
-                partial(tuple.__new__, Character),  # what Character._make does, in half the time
-                zip(
-                    texts,
-                    self.probabilities.tolist(),
-                    self.first.tolist(),
-                    self.last.tolist(),
-                    (self.first * scale).tolist(),
-                    ((self.last + 1) * scale).tolist(),
-                    strict=True,
-                ),
-            )
+        columns = (
+            texts,
+            self.probabilities.tolist(),
+            self.first.tolist(),
+            self.last.tolist(),
+            (self.first * scale).tolist(),
+            ((self.last + 1) * scale).tolist(),
         )
         ends = np.cumsum(self.counts).tolist()
         read = [
             as_text(
-                Transcript("".join(texts[start:end]), confidence, tuple(characters[start:end])),
+                Transcript("".join(texts[start:end]), confidence, Characters(columns, start, end)),
                 charset.writing,
             )
             for start, end, confidence in zip([0, *ends][:lines], ends, self.confidences, strict=True)

@@ -34,9 +34,9 @@ def tails(scales, T, tail):
 def forward(log_probs, scales, silence, tail, labels, factors, lower, align, rows, back):
     """The probability of a text (scaled, gains included), summed over alignments, and of its best one.
 
-    log_probs: [T, K]; scales, silence: [T], the divisors of `search` and the blank's scaled probability; tail:
-    see `tails`; labels, factors: [L], the text and the gain of each symbol as a factor; lower: a lower bound
-    of the result; rows: [8, T + 1] to work in. With `align`, back [L + 1, T + 1] is filled for
+    log_probs: [T, K]; scales, silence: [T], the divisors of `search` and the blank's scaled probability;
+    tail: see `tails`; labels, factors: [L], the text and the gain of each symbol as a factor; lower: a lower
+    bound of the result; rows: [8, T + 1] to work in. With `align`, back [L + 1, T + 1] is filled for
     `frames_of`. Index i of a row is after i frames.
     """
     T = log_probs.shape[0]
@@ -119,7 +119,7 @@ def forward(log_probs, scales, silence, tail, labels, factors, lower, align, row
 
 @numba.njit(cache=True, nogil=True)
 def frames_of(back, T, L, first_frame, last_frame):
-    """Follow the best alignment back: fill the first and the last frame (-1 before) of each of L characters."""
+    """Follow the best alignment back: fill the first and last frames [L] of a text; last is -1 before."""
     d = L
     in_label = back[L, T] & 8 != 0
     for i in range(T, 0, -1):

@@ -148,7 +148,7 @@ def _child(parent, k, count, trie, gains, factors):
 
 @numba.njit(cache=True, nogil=True)
 def _too_late(node, k, left, trie, pattern, words):
-    """Tell whether `left` frames after one of class k are too few to bring a prefix to an end that is allowed."""
+    """Tell whether `left` frames after one of class k are too few for a prefix to end as it may."""
     state = trie[node, PATTERN]
     if state >= 0 and frames_to_end(pattern, state, k) > left:
         return True
@@ -205,11 +205,11 @@ def _grown_line(values, size):
 def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, words_start, most, scales):
     """Search one line; fill scales [T], the logarithm of what each frame's probabilities were divided by.
 
-    log_probs: [T, K] of the line's own frames; width: prefixes to keep; limit: the log-probability below which
-    a frame's symbol is passed over; keep: the share of the beam's best below which a prefix is dropped;
-    most: the greatest factor that a symbol's gain can be. Returns the first frame that is not a number (-1:
-    none), the number of prefixes found, their nodes and probabilities (scaled), and the trie: its nodes,
-    their gains (of the whole prefix; of its last symbol, as a factor).
+    log_probs: [T, K] of the line's own frames; width: prefixes to keep; limit: the log-probability below
+    which a frame's symbol is passed over; keep: the share of the beam's best below which a prefix is
+    dropped; most: the greatest factor that a symbol's gain can be. Returns the first frame that is not a
+    number (-1: none), the number of prefixes found, their nodes and probabilities (scaled), and the trie:
+    its nodes, their gains (of the whole prefix; of its last symbol, as a factor).
     """
     T, K = log_probs.shape
     trie = np.empty((256, 8), np.int32)
@@ -230,7 +230,8 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
     next_blank, next_label, total = np.empty(width), np.empty(width), np.empty(width)
     # For each prefix of the beam, those that are one symbol longer and in the beam too, as linked lists.
     longer, other = np.empty(width, np.int32), np.empty(width, np.int32)
-    # What the next beam is chosen from: first the beam's own prefixes, then longer ones (place, symbol, node).
+    # What the next beam is chosen from: first the beam's own prefixes, then longer ones (place, symbol,
+    # node).
     size = 4 * width + K
     options, values, scratch = np.empty((size, 3), np.int32), np.empty(size), np.empty(size)
     candidates, shares, dense = np.empty(K, np.int32), np.empty(K), np.zeros(K)

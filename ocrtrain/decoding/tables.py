@@ -15,8 +15,8 @@ DEAD = -1  # no state
 class Model(NamedTuple):
     """A language model in the terms of a charset (see `LanguageModel`); without any nodes: none.
 
-    Node 0 is the empty context, nodes 1 to V are the single symbols in order; the children of a node follow one
-    another, ordered by their symbol.
+    Node 0 is the empty context, nodes 1 to V are the single symbols in order; the children of a node follow
+    one another, ordered by their symbol.
     """
 
     nodes: NDArray[

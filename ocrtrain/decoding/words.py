@@ -32,8 +32,8 @@ def read_words(path: str | Path) -> list[str]:
 def word_rules(words: Iterable[str], mode: str, bonus: float, charset: Charset) -> Rules:
     """Make an automaton of a list of words over a charset.
 
-    Letters and their marks make up words; all else (spaces, digits, punctuation) stands between them, unless it is
-    part of a word of the list. "constrain" allows no other words; "reward" adds `bonus` to a text's
+    Letters and their marks make up words; all else (spaces, digits, punctuation) stands between them, unless
+    it is part of a word of the list. "constrain" allows no other words; "reward" adds `bonus` to a text's
     score for each word of the list. Words that the charset cannot write are left out; raises `InputError` if
     none is left.
     """

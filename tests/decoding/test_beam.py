@@ -18,7 +18,7 @@ from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcr
 from ocrtrain.decoding.kneser_ney import build_language_model
 from ocrtrain.decoding.reference import prefix_beam_search
 from ocrtrain.errors import InputError
-from ocrtrain.text import Charset
+from ocrtrain.text import Charset, Writing
 
 SYMBOLS = "ab "
 CHARSET = Charset(SYMBOLS)
@@ -288,6 +288,17 @@ def test_any_precision_is_read(dtype: torch.dtype) -> None:
         strict=True,
     ):
         assert one.text == other.text and one.confidence == pytest.approx(other.confidence, rel=1e-4)
+
+
+def test_texts_from_right_to_left_come_back_in_logical_order() -> None:
+    charset = Charset("\u05d0\u05d1 ", Writing(direction="rtl"))
+    log_probs, lengths = posteriors(20, 12, 4, seed=6, sharpness=6), torch.full((20,), 12)
+    beam = BeamDecoder(charset, nbest=1)(log_probs, lengths, [120.0] * 20)
+    for one, other in zip(beam, GreedyDecoder(charset)(log_probs, lengths, [120.0] * 20), strict=True):
+        assert one.nbest[0].text == one.text == "".join(c.text for c in one.characters)
+        if one.text == other.text:
+            assert [c.x0 for c in one.characters] == [c.x0 for c in other.characters]
+    assert any(t.characters[0].x0 > t.characters[-1].x0 for t in beam if len(t.characters) > 1)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
