@@ -19,6 +19,9 @@ COMMANDS = {
     "audit": "say what training would see in your lines: counts, characters, doubles, mistakes",
     "convert": "write stored lines in another format: pairs, JSON lines, LMDB, tar shards",
     "sweep": "search for settings of fit that read better: many short trainings, hopeless ones cut short",
+    "lm build": "make a language model of characters from text, for decoder=beam",
+    "lm tune": "find the weight of a language model that reads validation lines best",
+    "lm convert": "bring a language model into our format, ARPA's, or out of KenLM's",
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 
@@ -58,13 +61,15 @@ def dispatch(arguments: Sequence[str]) -> int:
     """Show the page of commands, or hand `arguments` to the command that they begin with."""
     command, *rest = arguments or ["help"]
     if command == "help" and rest:
-        command, *rest = rest[0], "--help", *rest[1:]
+        command, *rest = *rest, "--help"
     if command in ("help", "--help", "-h"):
         print(commands_page(), end="")
         return 0
     if command == "--version":
         print(f"ocrtrain {__version__}")
         return 0
+    if rest and f"{command} {rest[0]}" in COMMANDS:
+        command, *rest = f"{command} {rest[0]}", *rest[1:]
     if command not in COMMANDS:
         print(f"error: {unknown_command(command)}", file=sys.stderr)
         return 2
@@ -96,6 +101,8 @@ def unknown_command(word: str) -> str:
     names = ", ".join(COMMANDS)
     if "=" in word or word.startswith("-"):
         return str(InputError(word, "a command comes first", f"It is one of: {names}."))
+    if family := [command for command in COMMANDS if command.startswith(f"{word} ")]:
+        return str(InputError(word, "is one of several", f"Say which: {', '.join(family)}."))
     close = get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
     meant = f"Did you mean {close[0]}? " if close else ""
     return str(InputError(word, "no such command", f"{meant}The commands are: {names}."))

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ocrtrain.adapter import apply_adapter
 from ocrtrain.checkpoint import (
@@ -30,6 +31,14 @@ from ocrtrain.model import LineRecognizer
 WINDOW = 32  # batches whose lines are sorted by width together before they are read
 
 
+class Decoder(Protocol):
+    """What turns log-probabilities into transcripts: `GreedyDecoder`, `BeamDecoder`, or your own."""
+
+    def __call__(
+        self, log_probs: Tensor, lengths: Tensor, widths: Sequence[float] | None = None
+    ) -> list[Transcript]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     pixels: NDArray[np.uint8]  # [C, H, w]
@@ -37,7 +46,11 @@ class _Prepared:
 
 
 class Recognizer:
-    """A trained model with its charset and preprocessing: images of lines in, transcripts out."""
+    """A trained model with its charset and preprocessing: images of lines in, transcripts out.
+
+    It reads with `decoder`, which can be set: `recognizer.decoder =
+    BeamDecoder(recognizer.description.charset)`.
+    """
 
     def __init__(
         self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu"
@@ -45,7 +58,7 @@ class Recognizer:
         self.device = torch.device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.description = description
-        self.decoder = GreedyDecoder(description.charset)
+        self.decoder: Decoder = GreedyDecoder(description.charset)
         self.calibration = description.calibration  # of the greedy decoder's confidence
 
     @classmethod

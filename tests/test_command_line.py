@@ -138,6 +138,7 @@ def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         ("experiment=lines", "a command comes first"),
         ("--multirun", "a command comes first"),
         ("zzz", "The commands are: fit, evaluate"),
+        ("lm", "Say which: lm build, lm tune, lm convert."),
     ],
 )
 def test_unknown_command(word: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +153,7 @@ def test_commands_leave_nothing_of_hydra_behind(command: str) -> None:
     assert config.hydra.run.dir == "." and config.hydra.output_subdir is None
     assert "file" not in config.hydra.job_logging.handlers
     assert config.hydra.sweep.dir.startswith("runs/")
-    assert documentation.read(BUILT_IN / f"{command}.yaml").head
+    assert documentation.read(BUILT_IN / f"{parse(command, []).module}.yaml").head
 
 
 def test_help_of_a_command_shows_what_its_files_say(

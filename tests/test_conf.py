@@ -24,6 +24,7 @@ from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation, is_added
 from ocrtrain.model.build import build_recognizer, construct
 from ocrtrain.sweep.space import Choices, as_override, read_space
+from ocrtrain.text import Charset
 from ocrtrain.training import Clock
 
 GROUPS = {
@@ -45,6 +46,7 @@ SEARCH = {
     group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
     for group in ("sampler", "pruner", "sweep")
 }
+DECODERS = sorted(file.stem for file in (BUILT_IN / "decoder").glob("*.yaml"))
 EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
 # Nothing may be downloaded, and not every machine has the same fonts.
@@ -91,7 +93,8 @@ def build(config: DictConfig, classes: int = 11) -> LineRecognizer:
 def test_every_file_belongs_to_a_command_or_a_group() -> None:
     files = {file.relative_to(BUILT_IN).with_suffix("").as_posix() for file in BUILT_IN.rglob("*.yaml")}
     known = {f"{group}/{option}" for group, names in GROUPS.items() for option in names}
-    known |= {f"experiment/{name}" for name in EXPERIMENTS} | {*COMMANDS, "common"}
+    known |= {f"experiment/{name}" for name in EXPERIMENTS} | {f"decoder/{name}" for name in DECODERS}
+    known |= {command.replace(" ", "_") for command in COMMANDS} | {"common"}
     known |= {f"{group}/{option}" for group, names in SEARCH.items() for option in names}
     assert {file for file in files if not file.startswith("hydra/")} == known
     assert set(choices(compose(parse("fit", []), []))) == {*GROUPS, "experiment"}
@@ -235,6 +238,17 @@ def test_the_recipe_with_a_pretrained_encoder_is_what_its_paper_says() -> None:
     # A bottleneck of 64 after the first convolution of each of ResNet34's 16 blocks.
     downs = [p for n, p in model.backbone.named_parameters() if n.endswith("conv1.bottleneck.down.weight")]
     assert len(downs) == 16 and all(p.shape[0] == 64 and p.requires_grad for p in downs)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_every_decoder_is_built_and_has_all_its_keys(command: str, decoder: str) -> None:
+    node = compose(parse(command, []), [f"decoder={decoder}"]).decoder
+    charset = Charset("ab")
+    (transcript,) = instantiate(node)(charset)(torch.zeros(1, 2, 3).log_softmax(-1), torch.tensor([2]))
+    assert len(transcript.text) <= 2
+    accepted = inspect.signature(get_object(node["_target_"])).parameters
+    assert {key for key in node if not key.startswith("_")} == accepted.keys() - {"charset"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

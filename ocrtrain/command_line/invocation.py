@@ -41,6 +41,11 @@ class Invocation:
         """What to type to run this command, settings aside."""
         return f"python -m ocrtrain {self.command}"
 
+    @property
+    def module(self) -> str:
+        """The name of the command's module and of its configuration: `lm build` is `lm_build`."""
+        return self.command.replace(" ", "_")
+
 
 def wants_debug(arguments: Sequence[str]) -> bool:
     """Tell whether tracebacks are asked for, even where the settings cannot be read."""
@@ -70,7 +75,7 @@ def parse(command: str, arguments: Sequence[str]) -> Invocation:
             flags.append(f"--{name.replace('_', '-')}")
     return Invocation(
         command=command,
-        config_name=known.config_name or command,
+        config_name=known.config_name or command.replace(" ", "_"),
         overrides=[taken_literally(word, () if known.multirun else LISTS) for word in known.overrides],
         flags=flags,
         config_dir=config_dir,

@@ -62,7 +62,7 @@ def run_with_hydra(invocation: Invocation) -> int:
     typed = sys.argv
     sys.argv = [typed[0], *invocation.flags, *invocation.overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(BUILT_IN), config_name=invocation.command)(job)()
+        hydra.main(version_base="1.3", config_path=str(BUILT_IN), config_name=invocation.module)(job)()
     finally:
         sys.argv = typed
     return max(codes)
@@ -85,4 +85,4 @@ def run_command(invocation: Invocation, config: DictConfig) -> Any:
     ):
         # The jobs share the time of the start, which is in a run's name: number them.
         config.run = f"{config.run}-{HydraConfig.get().job.num}"
-    return importlib.import_module(f"ocrtrain.commands.{invocation.command}").run(config)
+    return importlib.import_module(f"ocrtrain.commands.{invocation.module}").run(config)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ocrtrain.calibration import Calibration
@@ -103,10 +104,18 @@ def check_settings(config: DictConfig, checkpoints: Sequence[str], files: Sequen
 
 def read(path: str, lines: Lines, config: DictConfig) -> Read:
     """Read all lines with a checkpoint; with `calibrate`, fit its confidence to other lines first."""
+    from ocrtrain.decoding import GreedyDecoder
     from ocrtrain.recognizer import Recognizer  # torch, which predictions of other engines do not need
 
     assert lines.images is not None
     recognizer = Recognizer.load(path, config.device, config.adapter)
+    recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
+    if config.store and not isinstance(recognizer.decoder, GreedyDecoder):
+        raise InputError(
+            "store=true",
+            "keeps a calibration of greedy decoding, and decoder is another",
+            "leave one of the two out.",
+        )
     form = recognizer.description.charset.writing.normalization
     if config.calibrate is None:
         return Read(read_all(recognizer, lines.images, config.batch_size), form)

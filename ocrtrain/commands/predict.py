@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ocrtrain.data.image import SUFFIXES, legible
@@ -35,6 +36,7 @@ def run(config: DictConfig) -> None:
     paths = find_images(str(config.input))
     form = output_format(config.output, config.format)
     recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
+    recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
     failed = 0
     with open_output(config.output) as file:
         write = csv.writer(file, "excel-tab", lineterminator="\n").writerow
@@ -57,17 +59,28 @@ def run(config: DictConfig) -> None:
 
 
 def as_json(path: str, transcript: Transcript) -> dict[str, object]:
-    """Give a transcript with the position of each character, in pixels of the image."""
+    """Give a transcript, the place of each character in pixels of the image, and other readings."""
     characters = [
         {"text": c.text, "probability": round(c.probability, 4), "x": [round(c.x0, 1), round(c.x1, 1)]}
         for c in transcript.characters
     ]
-    return {
+    row: dict[str, object] = {
         "image": legible(path),
         "text": transcript.text,
         "confidence": round(transcript.confidence, 4),
         "characters": characters,
     }
+    if transcript.nbest:
+        row["nbest"] = [
+            {
+                "text": other.text,
+                "log_prob": round(other.log_prob, 4),
+                "score": round(other.score, 4),
+                "share": round(other.share, 4),
+            }
+            for other in transcript.nbest
+        ]
+    return row
 
 
 def find_images(wanted: str) -> list[str]:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ocrtrain.decoding.reading import as_text
-from ocrtrain.decoding.transcript import Character, Transcript
-from ocrtrain.errors import InputError
+from ocrtrain.decoding.inputs import check_numbers, check_shapes
+from ocrtrain.decoding.readings import Readings
+from ocrtrain.decoding.transcript import Transcript
 from ocrtrain.text import Charset
 
 
@@ -61,28 +61,9 @@ class GreedyDecoder:
         confidences = self._confidences(log_probs, lengths, labels, starts)
         runs = _Runs(labels.cpu().numpy(), starts.cpu().numpy(), np.exp(best_log_probs))
 
-        scale = np.ones(N) if widths is None else np.asarray(widths, float) / np.maximum(frames, 1)
-        symbols = ("", *self.charset.symbols)
-        texts = [symbols[label] for label in runs.labels.tolist()]
-        characters = list(
-            map(
-                Character,
-                texts,
-                runs.probabilities.tolist(),
-                runs.first.tolist(),
-                runs.last.tolist(),
-                (runs.first * scale[runs.rows]).tolist(),
-                ((runs.last + 1) * scale[runs.rows]).tolist(),
-            )
-        )
-        ends = np.cumsum(np.bincount(runs.rows, minlength=N)).tolist()
-        return [
-            as_text(
-                Transcript("".join(texts[start:end]), confidence, tuple(characters[start:end])),
-                self.charset.writing,
-            )
-            for start, end, confidence in zip([0, *ends], ends, confidences, strict=False)
-        ]
+        counts = np.bincount(runs.rows, minlength=N)
+        readings = Readings(counts, runs.labels, runs.first, runs.last, runs.probabilities, confidences)
+        return readings.transcripts(self.charset, frames, widths)
 
     @staticmethod
     @torch.no_grad()
@@ -115,39 +96,3 @@ class _Runs:
         self.rows = begin // T
         self.first = begin % T
         self.last = end % T
-
-
-def check_shapes(log_probs: Tensor, lengths: Tensor, classes: int, widths: Sequence[float] | None) -> None:
-    """Raise `InputError` unless a decoder's arguments fit each other and a charset of `classes` classes."""
-    if log_probs.dim() != 3 or log_probs.shape[2] != classes:
-        raise InputError(
-            "log-probabilities",
-            f"have the shape {list(log_probs.shape)}, where [lines, frames, {classes}] fits the charset",
-            "decode with the charset that the model was trained with (it is in the checkpoint).",
-        )
-    N, T, _ = log_probs.shape
-    given = [len(lengths)] if widths is None else [len(lengths), len(widths)]
-    if any(count != N for count in given):
-        raise InputError(
-            "log-probabilities",
-            f"of {N} lines came with {given} lengths and widths",
-            "give one for each line.",
-        )
-    if N and (int(lengths.min()) < 0 or int(lengths.max()) > T):
-        raise InputError(
-            "lengths",
-            f"lie between {int(lengths.min())} and {int(lengths.max())}, where 0 to {T} frames exist",
-            "give each line's number of frames, as the model returned it.",
-        )
-
-
-def check_numbers(best_log_probs: NDArray[np.floating[Any]]) -> None:
-    """Raise `InputError` if a frame's best log-probability, [N, T], is not a number."""
-    wrong = np.argwhere(np.isnan(best_log_probs))
-    if len(wrong):
-        line, frame = wrong[0]
-        raise InputError(
-            "log-probabilities",
-            f"are not a number in {len(wrong)} frames, the first in line {line}, frame {frame}",
-            "the weights or the pixels are not finite: use an earlier checkpoint, or read in full precision.",
-        )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 from ocrtrain.decoding.transcript import Character, Transcript
 from ocrtrain.text import Writing
@@ -21,7 +20,7 @@ def as_text(transcript: Transcript, writing: Writing) -> Transcript:
     """
     order = to_logical(transcript.text, writing.direction)
     if order is not None:
-        read = [replace(transcript.characters[i], text=character) for i, character in order]
+        read = [transcript.characters[i]._replace(text=character) for i, character in order]
         transcript = _of(read, transcript.confidence)
     if not is_normal(transcript.text, writing.normalization):
         transcript = _of(list(_composed(transcript.characters, writing)), transcript.confidence)
@@ -32,8 +31,9 @@ def _of(characters: list[Character], confidence: float) -> Transcript:
     return Transcript("".join(c.text for c in characters), confidence, tuple(characters))
 
 
-def _composed(characters: tuple[Character, ...], writing: Writing) -> Iterator[Character]:
+def _composed(characters: Sequence[Character], writing: Writing) -> Iterator[Character]:
     """Bring each letter with its marks into the normal form."""
+    characters = tuple(characters)
     starts = [
         i for i, c in enumerate(characters) if i == 0 or unicodedata.category(c.text) not in ("Mn", "Me")
     ]
@@ -51,4 +51,4 @@ def _composed(characters: tuple[Character, ...], writing: Writing) -> Iterator[C
             min(c.x0 for c in cluster),
             max(c.x1 for c in cluster),
         )
-        yield from (replace(whole, text=symbol) for symbol in writing.normalize(spelled))
+        yield from (whole._replace(text=symbol) for symbol in writing.normalize(spelled))

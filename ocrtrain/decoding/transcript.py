@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, overload
 
 
-@dataclass(frozen=True, slots=True)
-class Character:
+class Character(NamedTuple):
     """One symbol of a reading, and where it stands.
 
     `probability`: 0..1, the largest that any of its frames gives it; `first_frame`, `last_frame`: the frames
@@ -22,14 +23,76 @@ class Character:
     x1: float
 
 
+class Characters(Sequence[Character]):
+    """The characters of one line among those of a batch, each made when it is asked for.
+
+    Equal to a tuple of the same characters. Most readers want the text alone, and making twenty objects takes
+    longer than decoding them.
+    """
+
+    __slots__ = ("_begin", "_columns", "_end")
+
+    def __init__(self, columns: tuple[Sequence[Any], ...], begin: int, end: int) -> None:
+        """columns: one for each field of `Character`, of which this line has `begin` to `end` - 1."""
+        self._columns, self._begin, self._end = columns, begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    @overload
+    def __getitem__(self, index: int) -> Character: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Character, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Character | tuple[Character, ...]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        place = range(self._begin, self._end)[index]
+        return Character._make(column[place] for column in self._columns)
+
+    def __iter__(self) -> Iterator[Character]:
+        return map(Character._make, zip(*(c[self._begin : self._end] for c in self._columns), strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (Characters, tuple)) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)  # without the rest of the batch
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One of several readings of a line.
+
+    `log_prob`: log P(text | line), summed over all alignments; `score`: what readings are ranked by, which
+    is `log_prob` and whatever language model and word list add to it; `share`: this reading's part of
+    exp(score), summed over the readings that it came with, 0..1.
+    """
+
+    text: str
+    log_prob: float
+    score: float
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """The text of one line, how sure the recognizer is of it, and its characters in logical order.
 
     `text` is the characters' texts, joined. `confidence`: 0..1, the recognizer's probability that the line
-    reads exactly so.
+    reads exactly so, P(text | line) summed over all alignments; a language model has a say in which text
+    that is, and none in how probable it looks. `nbest`: the best readings where they were asked for, this
+    one first.
     """
 
     text: str
     confidence: float
-    characters: tuple[Character, ...]
+    characters: Sequence[Character]
+    nbest: tuple[Hypothesis, ...] = ()

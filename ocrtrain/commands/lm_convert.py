@@ -1,0 +1,21 @@
+"""`lm convert`: brings a language model from one format into another."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from ocrtrain.decoding.load import check_output, load_language_model, save_language_model
+
+
+def run(config: DictConfig) -> None:
+    """Read the model `config.lm` and write it to `config.output`."""
+    check_output(config.output)
+    characters: tuple[str, ...] = ()
+    if config.checkpoint is not None:
+        from ocrtrain.checkpoint import describe_checkpoint, read_checkpoint
+
+        description = describe_checkpoint(read_checkpoint(config.checkpoint), config.checkpoint)
+        characters = description.charset.symbols
+    model = load_language_model(config.lm, characters)
+    save_language_model(model, config.output)
+    print(f"{config.output}: {len(model):,} n-grams of up to {model.order} characters")

@@ -1,0 +1,127 @@
+"""`lm tune`: finds the weight at which a language model helps a recognizer most."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, ListConfig
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ocrtrain.commands.judged_lines import from_data
+from ocrtrain.commands.progress import Progress
+from ocrtrain.data.skipped import enforce
+from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
+from ocrtrain.decoding.load import load_language_model
+from ocrtrain.errors import InputError
+from ocrtrain.evaluation import EditCounts, count_edits
+from ocrtrain.recognizer import Recognizer
+from ocrtrain.text import Charset
+
+log = logging.getLogger(__name__)
+
+Settings = tuple[float, float]  # weight and bonus
+
+
+class Recorder:
+    """Reads greedily, and keeps the log-probabilities of every line for others to read."""
+
+    def __init__(self, charset: Charset) -> None:
+        self.greedy = GreedyDecoder(charset)
+        self.seen: dict[int, tuple[Transcript, Tensor]] = {}  # by the transcript's identity
+
+    def __call__(
+        self, log_probs: Tensor, lengths: Tensor, widths: Sequence[float] | None = None
+    ) -> list[Transcript]:
+        transcripts = self.greedy(log_probs, lengths, widths)
+        for transcript, line, length in zip(transcripts, log_probs, lengths.tolist(), strict=True):
+            self.seen[id(transcript)] = transcript, line[:length].float().cpu()
+        return transcripts
+
+
+def run(config: DictConfig) -> Settings:
+    """Read `config.data.val` once, decode it at all settings, print their CER and store the best."""
+    weights, bonuses = numbers(config, "weights"), numbers(config, "bonuses")
+    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
+    charset = recognizer.description.charset
+    model = load_language_model(config.lm, charset.symbols)
+    model.bind(charset, 1.0, 0.0)  # says so at once if the two have nothing in common
+    truths, greedy, log_probs = read(recognizer, config)
+    lengths = [len(line) for line in log_probs]
+    padded = pad_sequence(log_probs, batch_first=True)
+
+    settings = [
+        (weight, bonus) for weight in weights for bonus in bonuses if weight > 0 or bonus == bonuses[0]
+    ]
+    results: dict[Settings, EditCounts] = {}
+    with Progress("settings", len(settings)) as progress:
+        for weight, bonus in settings:
+            decoder = BeamDecoder(charset, int(config.beam_width), lm=model, lm_weight=weight, lm_bonus=bonus)
+            texts = [transcript.text for transcript in decoder(padded, Tensor(lengths).long())]
+            results[weight, bonus] = count_edits(truths, texts)
+            progress(1)
+    best = min(results, key=lambda pair: (results[pair].edits, pair))
+    print(table(results, count_edits(truths, greedy), best))
+    store(model, best, config)
+    return best
+
+
+def read(recognizer: Recognizer, config: DictConfig) -> tuple[list[str], list[str], list[Tensor]]:
+    """Read the validation lines: their truths, what greedy decoding makes of them, and log-probabilities."""
+    lines = from_data(config.data.val, "data.val", config.data.max_skipped)
+    spelled = lines.spelled(recognizer.description.charset.writing.normalization)
+    recognizer.decoder = recorder = Recorder(recognizer.description.charset)
+    damaged: dict[str, list[str]] = {}
+    truths, greedy, log_probs = [], [], []
+    images = lines.images or []
+    with Progress("lines", len(images)) as progress:
+        for i, outcome in enumerate(recognizer.stream_outcomes(images, config.batch_size)):
+            progress(1)
+            if isinstance(outcome, InputError):
+                damaged.setdefault(outcome.why, []).append(lines.names[i])
+                continue
+            truths.append(spelled[i])
+            greedy.append(outcome.text)
+            log_probs.append(recorder.seen[id(outcome)][1])
+    if notice := enforce(damaged, config.data.max_skipped - lines.skipped, lines.where):
+        log.warning("%s", notice)
+    return truths, greedy, log_probs
+
+
+def table(results: dict[Settings, EditCounts], greedy: EditCounts, best: Settings) -> str:
+    """Lay out the CER of each weight, a row, at each bonus, a column."""
+    weights = list(dict.fromkeys(weight for weight, _ in results))
+    bonuses = list(dict.fromkeys(bonus for _, bonus in results))
+    rows = ["CER by weight (down) and bonus for each character (across)"]
+    rows.append(" " * 8 + "".join(f"{bonus:>9g}" for bonus in bonuses))
+    for weight in weights:
+        cells = [results.get((weight, bonus)) for bonus in bonuses]
+        rows.append(
+            f"{weight:>8g}" + "".join(" " * 9 if cell is None else f"{cell.cer:>9.2%}" for cell in cells)
+        )
+    rows.append(
+        f"greedy {greedy.cer:.2%}, best {results[best].cer:.2%}"
+        f" with decoder.lm_weight={best[0]:g} decoder.lm_bonus={best[1]:g}  ({greedy.lines} lines)"
+    )
+    return "\n".join(rows)
+
+
+def store(model: LanguageModel, best: Settings, config: DictConfig) -> None:
+    """Keep what was found in the model's file, if that is of our own format and it is wanted."""
+    model.weight, model.bonus = best
+    own = str(config.lm).endswith(".npz")
+    if config.store and own:
+        model.save(config.lm)
+        log.info("stored in %s, for decoder=beam decoder.lm=%s", config.lm, config.lm)
+    elif config.store:
+        log.info("not stored: %s is not of our format (lm convert makes it so)", config.lm)
+
+
+def numbers(config: DictConfig, key: str) -> list[float]:
+    """The values to try; raises `InputError` for anything but numbers."""
+    values = list(config[key]) if isinstance(config[key], ListConfig) else [config[key]]
+    good = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if not values or len(good) < len(values) or (key == "weights" and min(good) < 0):
+        raise InputError(f"{key}={config[key]}", "does not fit", "give numbers in brackets: [0,0.5,1]")
+    return [float(value) for value in good]

@@ -1,0 +1,65 @@
+"""From classes and frames to transcripts: the one place where a decoder's findings become text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtrain.decoding.reading import as_text
+from ocrtrain.decoding.transcript import Characters, Hypothesis, Transcript
+from ocrtrain.text import Charset
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a decoder found in N lines: their symbols, one line after another, R in all.
+
+    counts: int [N], the symbols of each line; labels, first, last: int [R], classes (no blanks) and the
+    frames that they were read from; probabilities: float [R]; confidences: one for each line.
+    """
+
+    counts: NDArray[np.integer[Any]]
+    labels: NDArray[np.integer[Any]]
+    first: NDArray[np.integer[Any]]
+    last: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
+    confidences: Sequence[float]
+
+    def transcripts(
+        self,
+        charset: Charset,
+        frames: Sequence[int],
+        widths: Sequence[float] | None,
+        nbest: Sequence[tuple[Hypothesis, ...]] | None = None,
+    ) -> list[Transcript]:
+        """Write them down. frames: those of each line; widths: the pixels of each input image, if known."""
+        lines = len(self.counts)
+        scale = np.ones(lines) if widths is None else np.asarray(widths, float) / np.maximum(frames, 1)
+        scale = np.repeat(scale, self.counts)
+        symbols = ("", *charset.symbols)
+        texts = [symbols[label] for label in self.labels.tolist()]
+        columns = (
+            texts,
+            self.probabilities.tolist(),
+            self.first.tolist(),
+            self.last.tolist(),
+            (self.first * scale).tolist(),
+            ((self.last + 1) * scale).tolist(),
+        )
+        ends = np.cumsum(self.counts).tolist()
+        read = [
+            as_text(
+                Transcript("".join(texts[start:end]), confidence, Characters(columns, start, end)),
+                charset.writing,
+            )
+            for start, end, confidence in zip([0, *ends][:lines], ends, self.confidences, strict=True)
+        ]
+        return read if nbest is None else list(map(_with_nbest, read, nbest))
+
+
+def _with_nbest(transcript: Transcript, nbest: tuple[Hypothesis, ...]) -> Transcript:
+    return Transcript(transcript.text, transcript.confidence, transcript.characters, nbest)
