@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import shake_128
 from typing import TypeVar
 
@@ -11,16 +11,17 @@ Item = TypeVar("Item")
 
 
 class Draws:
-    """`count` uniform numbers, used up one after the other; the same for the same name on any machine.
+    """Uniform numbers, used up one after the other; the same for the same name on any machine.
 
     A hash of the name, and no generator with a state: line `i` costs the same whether or not the lines before
-    it were drawn, and no release of NumPy changes it.
+    it were drawn, and no release of NumPy changes it. `count` numbers are made at once; more on demand, and
+    the same ones whatever the `count`.
     """
 
     __slots__ = ("_values",)
 
-    def __init__(self, name: str, count: int) -> None:
-        self._values = iter(struct.unpack(f"<{count}I", shake_128(name.encode()).digest(4 * count)))
+    def __init__(self, name: str, count: int = 16) -> None:
+        self._values = _numbers(name.encode(), count)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Draw from [low, high)."""
@@ -42,3 +43,11 @@ class Draws:
     def pick(self, items: Sequence[Item]) -> Item:
         """Draw one of `items`."""
         return items[self.below(len(items))]
+
+
+def _numbers(name: bytes, count: int) -> Iterator[int]:
+    made = 0
+    while True:
+        # The first bytes of a longer digest are those of a shorter one.
+        yield from struct.unpack(f"<{count - made}I", shake_128(name).digest(4 * count)[4 * made :])
+        made, count = count, 2 * count
