@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ocrtrain.synthesis.typeface import Typeface, Typeset
 
@@ -110,16 +109,19 @@ def draw_ink(layout: Layout) -> NDArray[np.uint8]:
 
 
 def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
+    from ocrtrain.synthesis.effects import kernels
+
     border = 2  # so that the edges of the ink fade out in the resampling
-    ink = Image.fromarray(layout.letters.draw(border))
-    # Pillow asks where each pixel of the result comes from: this is the way back, unscaled, turned clockwise,
-    # straightened up and made narrow again.
+    ink = layout.letters.draw(border)
+    # Where each pixel of the result comes from: the way back, unscaled, turned clockwise, straightened up and
+    # made narrow again. It is linear, so the corners tell all; they are the middles of the outermost pixels.
     cos, sin = math.cos(layout.angle) / layout.scale, math.sin(layout.angle) / layout.scale
     slant, stretch = layout.slant, layout.stretch
-    a, b = (cos + slant * sin) / stretch, (slant * cos - sin) / stretch
-    x = layout.x - start
-    from_x = ink.width / 2 - a * x - b * layout.y
-    from_y = ink.height / 2 - sin * x - cos * layout.y
-    way_back = (a, b, from_x, sin, cos, from_y)
-    size = (end - start, layout.height)
-    return np.asarray(ink.transform(size, Image.Transform.AFFINE, way_back, Image.Resampling.BILINEAR))
+    x = np.array([[start, end - 1]], np.float64) + (0.5 - layout.x)
+    y = np.array([[0], [layout.height - 1]], np.float64) + (0.5 - layout.y)
+    at_x = ((cos + slant * sin) * x + (slant * cos - sin) * y) / stretch + (ink.shape[1] - 1) / 2
+    at_y = sin * x + cos * y + (ink.shape[0] - 1) / 2
+    line = np.empty((layout.height, end - start, 1), np.uint8)
+    none = np.zeros(1, np.uint8)
+    kernels.displace(ink[..., None], at_x.astype(np.float32), at_y.astype(np.float32), none, line)
+    return line[..., 0]

@@ -22,6 +22,8 @@ Ink = NDArray[np.uint8]
 _OPEN_FONTS = 256
 # What the pictures of letters may take up in a process before they are drawn anew, in bytes.
 _ROOM = 1 << 26
+# So many letters at most are drawn at once.
+_TOGETHER = 100
 # Of a typewriter's cell, the part that its widest letters fill.
 _CELL = 0.96
 
@@ -110,8 +112,16 @@ class Typeface:
         return _typeset(pictures)
 
     def _keep(self, letter: str) -> Glyph:
-        glyph = self._glyphs[letter] = self._draw(letter)
-        _make_room(glyph.ink.size + 300)
+        """Draw a letter, and with it those that other faces had to draw: to open a font costs as much."""
+        if len(_alphabet) < _TOGETHER:
+            _alphabet[letter] = None
+        glyph = self._draw(letter)
+        kept = {
+            other: self._draw(other) for other in _alphabet if other not in self._glyphs and other != letter
+        }
+        self._glyphs.update(kept)
+        self._glyphs[letter] = glyph
+        _make_room(sum(one.ink.size + 300 for one in (glyph, *kept.values())))
         return glyph
 
     def _narrow(self, letter: str, glyph: Glyph, cell: int) -> Glyph:
@@ -149,6 +159,8 @@ def _open_font(path: str, index: int, size: int, shaping: bool) -> ImageFont.Fre
     return ImageFont.truetype(path, size, index, layout_engine=engine)
 
 
+# Letters that were asked for, the first ones of all.
+_alphabet: dict[str, None] = {}
 _used = 0
 
 

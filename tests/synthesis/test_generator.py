@@ -59,6 +59,12 @@ def test_seed_epoch_and_index_each_make_another_line() -> None:
     assert len({digest(generator, number) for number in numbers}) == len(numbers)
 
 
+def test_lines_are_the_same_where_there_is_no_room_to_keep_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = digest(LineGenerator(**FONTS), *NUMBERS)
+    monkeypatch.setattr("ocrtrain.synthesis.typeface._ROOM", 1000)
+    assert digest(LineGenerator(**FONTS), *NUMBERS) == expected
+
+
 def test_texts_are_the_same_everywhere() -> None:
     # Whatever the fonts: the hash of the name says it all.
     assert [LineGenerator(**FONTS).text(0, 0, i) for i in range(3)] == ["NEK6", "UAB2Kx", "plSQp1RG0R"]

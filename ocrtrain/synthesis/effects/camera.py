@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from hashlib import shake_128
@@ -13,6 +12,7 @@ from PIL import Image, ImageFilter
 from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import Effect, Picture, Range, setting
 from ocrtrain.synthesis.effects.fields import UNIT, white
+from ocrtrain.synthesis.effects.jpeg import compressed
 from ocrtrain.synthesis.effects.pixels import add_noise, gaussian_blur, otsu, shaded
 
 
@@ -72,10 +72,9 @@ class Speckle(Effect):
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Multiply every value by a random number around 1."""
         deviation = draws.uniform(*self.deviation)
-        light = white(draws, picture[..., 0].size if picture.ndim == 3 else picture.size)
-        light = light.reshape(picture.shape[:2]) * np.float32(deviation / UNIT)
-        light += 1
-        return shaded(picture, light)
+        height, width = picture.shape[:2]
+        light = white(draws, height * width).astype(np.float32).reshape(height, width)
+        return shaded(picture, light * np.float32(deviation / UNIT) + np.float32(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +115,8 @@ class Jpeg(Effect):
     quality: Range = setting((20, 90), 1, 100)
 
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
-        """Write it as JPEG and read it back."""
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=round(draws.uniform(*self.quality)))
-        with Image.open(file) as image:
-            return np.asarray(image)
+        """Round the blocks' coefficients."""
+        return compressed(picture, round(draws.uniform(*self.quality)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.effects.effect import Effect, Picture
+from ocrtrain.synthesis.effects.effect import Effect, Picture, as_channels
 from ocrtrain.synthesis.effects.paper import Colours
-from ocrtrain.synthesis.effects.pixels import as_channels
 
 # Of the clean picture, what is mixed into one that nobody could read.
 _MIXED_IN = 0.7

@@ -76,9 +76,7 @@ class InkEffect(Effect):
 
 def is_dark_on_light(picture: Picture) -> bool:
     """Tell whether ink is darker than paper: it is the smaller part, so the mean lies on its side."""
-    sample = grey_of(picture[::3, ::3])
-    middle = sample.size // 2
-    return float(sample.mean()) <= float(np.partition(sample, middle, axis=None)[middle])
+    return _shades(picture, 3, 3)[1]
 
 
 def grey_of(picture: Picture) -> Picture:
@@ -91,15 +89,28 @@ def grey_of(picture: Picture) -> Picture:
 
 def paper_of(picture: Picture) -> NDArray[np.uint8]:
     """Guess the paper's shade, one number per channel: the median of points all over the picture."""
-    points = picture[:: max(1, picture.shape[0] // 8), :: max(1, picture.shape[1] // 64)]
-    points = points.reshape(-1, 1 if picture.ndim == 2 else picture.shape[2])
-    return np.partition(points, len(points) // 2, axis=0)[len(points) // 2]
+    return _shades(picture, max(1, picture.shape[0] // 8), max(1, picture.shape[1] // 64))[0]
 
 
 def ink_of(picture: Picture) -> Picture:
     """Tell by how much each value is darker than the paper's: uint8 of the picture's shape."""
     paper = paper_of(picture)
     return np.subtract(np.maximum(picture, paper), picture)
+
+
+def as_channels(picture: Picture) -> Picture:
+    """View a picture as [H, W, C], in an array that the compiled functions take."""
+    if not picture.flags.c_contiguous or not picture.flags.writeable:
+        picture = picture.copy(order="C")
+    return picture if picture.ndim == 3 else picture[..., None]
+
+
+def _shades(picture: Picture, step_y: int, step_x: int) -> tuple[NDArray[np.uint8], bool]:
+    from ocrtrain.synthesis.effects import kernels
+
+    paper = np.empty(1 if picture.ndim == 2 else picture.shape[2], np.uint8)
+    dark_ink = kernels.shades(as_channels(picture), step_y, step_x, paper)
+    return paper, bool(dark_ink)
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

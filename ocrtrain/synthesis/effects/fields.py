@@ -45,14 +45,13 @@ def smooth(draws: Draws, shape: tuple[int, int], wavelength: float) -> NDArray[n
     numbers: where in a large field to cut.
     """
     field = _field(1 << round(math.log2(min(max(wavelength, 1.0), _LONGEST))))
-    top, left = draws.below(_ROWS), draws.below(_COLUMNS)
     height, width = shape
-    if top + height > _ROWS:
-        field = field.take(range(top, top + height), axis=0, mode="wrap")
+    top, left = draws.below(max(_ROWS - height, 0) + 1), draws.below(max(_COLUMNS - width, 0) + 1)
+    if height > _ROWS:
+        field = field.take(np.arange(height), axis=0, mode="wrap")
+    if width > _COLUMNS:
+        field = field[top : top + height].take(np.arange(width), axis=1, mode="wrap")
         top = 0
-    if left + width > _COLUMNS:
-        field = field[top : top + height].take(range(left, left + width), axis=1, mode="wrap")
-        return field
     return field[top : top + height, left : left + width]
 
 

@@ -40,9 +40,11 @@ def shift_columns(picture, shifts, paper, out):
 def displace(picture, at_x, at_y, paper, out):
     """Show at each point the one that at_x and at_y, float32 [rows, columns] each, name for it.
 
-    They are for points evenly spread over the picture, corners included, and interpolated between these.
+    They are for points evenly spread over `out`, which may be of another size than the picture, corners
+    included, and interpolated between these.
     """
-    height, width, channels = picture.shape
+    high, wide, channels = picture.shape
+    height, width, _ = out.shape
     rows, columns = at_x.shape
     line_x = np.empty(columns, np.int32)
     line_y = np.empty(columns, np.int32)
@@ -64,11 +66,11 @@ def displace(picture, at_x, at_y, paper, out):
                 iy = (line_y[k] + int(along * slope_y) + 32) >> 6
                 left, top = ix >> BITS, iy >> BITS
                 fx, fy = ix & (STEPS - 1), iy & (STEPS - 1)
-                if left < -1 or top < -1 or left >= width or top >= height:
+                if left < -1 or top < -1 or left >= wide or top >= high:
                     for c in range(channels):
                         out[y, x, c] = paper[c]
                     continue
-                inside = left >= 0 and top >= 0 and left < width - 1 and top < height - 1
+                inside = left >= 0 and top >= 0 and left < wide - 1 and top < high - 1
                 for c in range(channels):
                     if inside:
                         a, b = np.int32(picture[top, left, c]), np.int32(picture[top, left + 1, c])
@@ -77,10 +79,10 @@ def displace(picture, at_x, at_y, paper, out):
                         a = b = d = e = np.int32(paper[c])
                         if top >= 0:
                             a = np.int32(picture[top, left, c]) if left >= 0 else a
-                            b = np.int32(picture[top, left + 1, c]) if left < width - 1 else b
-                        if top < height - 1:
+                            b = np.int32(picture[top, left + 1, c]) if left < wide - 1 else b
+                        if top < high - 1:
                             d = np.int32(picture[top + 1, left, c]) if left >= 0 else d
-                            e = np.int32(picture[top + 1, left + 1, c]) if left < width - 1 else e
+                            e = np.int32(picture[top + 1, left + 1, c]) if left < wide - 1 else e
                     upper = a * STEPS + (b - a) * fx
                     lower = d * STEPS + (e - d) * fx
                     value = upper * STEPS + (lower - upper) * fy + (STEPS * STEPS // 2)
@@ -91,29 +93,32 @@ def displace(picture, at_x, at_y, paper, out):
 def gaussian(picture, weights, out):
     """Weigh pixels with `weights`, float32 [reach + 1], the middle's first, along rows and columns."""
     height, width, channels = picture.shape
-    reach = len(weights) - 1
-    line = np.empty((width + 2 * reach) * channels, np.float32)
+    reach, length = len(weights) - 1, width * channels
+    rows, target = picture.reshape(height, length), out.reshape(height, length)
+    # A row that has been weighed with those above and below, and its ends, continued.
+    line = np.empty(length + 2 * reach * channels, _F)
+    inner = line[reach * channels : reach * channels + length]
+    total = np.empty(length, _F)
     for y in range(height):
-        inner = line[reach * channels : (reach + width) * channels]
-        row = picture[y].reshape(width * channels)
-        for i in range(width * channels):
-            inner[i] = weights[0] * _F(row[i])
+        for i in range(length):
+            inner[i] = weights[0] * _F(rows[y, i])
         for k in range(1, reach + 1):
-            above = picture[max(y - k, 0)].reshape(width * channels)
-            below = picture[min(y + k, height - 1)].reshape(width * channels)
-            for i in range(width * channels):
-                inner[i] += weights[k] * (_F(above[i]) + _F(below[i]))
+            above, below = max(y - k, 0), min(y + k, height - 1)
+            for i in range(length):
+                inner[i] += weights[k] * (_F(rows[above, i]) + _F(rows[below, i]))
         for k in range(reach):
             for c in range(channels):
                 line[k * channels + c] = inner[c]
-                line[(reach + width + k) * channels + c] = inner[(width - 1) * channels + c]
-        target = out[y].reshape(width * channels)
-        for i in range(width * channels):
-            total = weights[0] * inner[i]
-            for k in range(1, reach + 1):
-                at = reach * channels + i
-                total += weights[k] * (line[at - k * channels] + line[at + k * channels])
-            target[i] = np.uint8(total + _F(0.5))
+                line[(reach + width + k) * channels + c] = inner[length - channels + c]
+        for i in range(length):
+            total[i] = weights[0] * inner[i] + _F(0.5)
+        for k in range(1, reach + 1):
+            left = line[(reach - k) * channels :]
+            right = line[(reach + k) * channels :]
+            for i in range(length):
+                total[i] += weights[k] * (left[i] + right[i])
+        for i in range(length):
+            target[y, i] = np.uint8(total[i])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,6 +164,62 @@ def paint(ink, table, out):
 
 
 @numba.njit(cache=True, nogil=True)
+def shades(picture, step_y, step_x, paper):
+    """Fill paper, uint8 [C], with the medians of points that far apart; tell whether ink is darker than it.
+
+    Ink is the smaller part, so it lies on that side of the median where the mean does.
+    """
+    height, width, channels = picture.shape
+    counts = np.zeros((channels, 256), np.int32)
+    points = 0
+    for y in range(0, height, step_y):
+        for x in range(0, width, step_x):
+            points += 1
+            for c in range(channels):
+                counts[c, picture[y, x, c]] += 1
+    away = 0.0
+    for c in range(channels):
+        below, total, median = 0, 0, -1
+        for level in range(256):
+            below += counts[c, level]
+            total += level * counts[c, level]
+            if median < 0 and below > points // 2:
+                median = level
+        paper[c] = median
+        weight = 1.0 if channels == 1 else (0.299, 0.587, 0.114)[c]
+        away += weight * (median * points - total)
+    return away >= 0
+
+
+@numba.njit(cache=True, nogil=True)
+def otsu(picture, step):
+    """Find the two means of the grey levels that the best threshold parts; of every `step`th row and column.
+
+    picture: uint8 [H, W, 1]. Returns (-1, mean) if there is only one level.
+    """
+    counts = np.zeros(256, np.int64)
+    points, mass = 0, 0
+    for y in range(0, picture.shape[0], step):
+        for x in range(0, picture.shape[1], step):
+            counts[picture[y, x, 0]] += 1
+            points += 1
+            mass += picture[y, x, 0]
+    below, weighed, best = 0, 0, 0.0
+    dark, light = -1.0, mass / max(points, 1)
+    for level in range(255):
+        below += counts[level]
+        weighed += level * counts[level]
+        above = points - below
+        if below == 0 or above == 0:
+            continue
+        lower, upper = weighed / below, (mass - weighed) / above
+        spread = below * above * (upper - lower) ** 2
+        if spread > best:
+            best, dark, light = spread, lower, upper
+    return dark, light
+
+
+@numba.njit(cache=True, nogil=True)
 def part_sums(picture, clean, darkest, part, sums):
     """Add up the grey levels of ink and paper in parts of `part` columns: int64 [5, parts].
 
@@ -184,3 +245,45 @@ def part_sums(picture, clean, darkest, part, sums):
                 sums[2, at] += 1
                 sums[3, at] += grey
                 sums[4, at] += grey * grey
+
+
+@numba.njit(cache=True, nogil=True)
+def quantise_blocks(plane, waves, steps, out):
+    """Round the cosine coefficients of each 8 x 8 block of a plane, float32 [H, W], to multiples of `steps`.
+
+    waves: the cosine transform, float32 [8, 8], orthonormal; steps: float32 [8, 8]. Beyond an edge a block
+    goes on as the edge is.
+    """
+    height, width = plane.shape
+    block = np.empty((8, 8), _F)
+    half = np.empty((8, 8), _F)
+    for top in range(0, height, 8):
+        for left in range(0, width, 8):
+            for i in range(8):
+                for j in range(8):
+                    block[i, j] = plane[min(top + i, height - 1), min(left + j, width - 1)] - _F(128)
+            for i in range(8):  # columns, then rows
+                for j in range(8):
+                    half[i, j] = _F(0)
+                for k in range(8):
+                    for j in range(8):
+                        half[i, j] += waves[i, k] * block[k, j]
+            for i in range(8):
+                for j in range(8):
+                    total = _F(0)
+                    for k in range(8):
+                        total += half[i, k] * waves[j, k]
+                    block[i, j] = np.rint(total / steps[i, j]) * steps[i, j]
+            for i in range(8):
+                for j in range(8):
+                    half[i, j] = _F(0)
+                for k in range(8):
+                    if block[i, k] != _F(0):
+                        for j in range(8):
+                            half[i, j] += block[i, k] * waves[k, j]
+            for i in range(min(8, height - top)):
+                for j in range(min(8, width - left)):
+                    total = _F(128)
+                    for k in range(8):
+                        total += waves[k, i] * half[k, j]
+                    out[top + i, left + j] = min(max(total, _F(0)), _F(255))

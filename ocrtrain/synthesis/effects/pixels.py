@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.effects.effect import Picture, paper_of
+from ocrtrain.synthesis.effects.effect import Picture, as_channels, paper_of
 from ocrtrain.synthesis.effects.fields import UNIT, white
 
 # A blur of less moves no grey level by one.
@@ -20,24 +20,12 @@ def otsu(grey: Picture) -> tuple[float, float]:
 
     N. Otsu, A Threshold Selection Method from Gray-Level Histograms (1979).
     """
-    counts = np.bincount(grey[::2, ::2].ravel(), minlength=256).astype(np.float64)
-    below, weighed = np.cumsum(counts), np.cumsum(counts * np.arange(256))
-    total, mass = below[-1], weighed[-1]
-    parts = below * (total - below)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.where(parts > 0, (mass * below - weighed * total) ** 2 / parts, 0)
-    best = int(spread.argmax())
-    if spread[best] <= 0:
-        return float(mass / max(total, 1)) - 32, 64.0  # one shade of paper
-    dark, light = weighed[best] / below[best], (mass - weighed[best]) / (total - below[best])
+    from ocrtrain.synthesis.effects import kernels
+
+    dark, light = kernels.otsu(as_channels(grey), 2)
+    if dark < 0:
+        return light - 32, 64.0  # one shade: it is paper
     return (dark + light) / 2, light - dark
-
-
-def as_channels(picture: Picture) -> Picture:
-    """View a picture as [H, W, C], in an array that the compiled functions take."""
-    if not picture.flags.c_contiguous or not picture.flags.writeable:
-        picture = picture.copy(order="C")
-    return picture if picture.ndim == 3 else picture[..., None]
 
 
 def gaussian_blur(picture: Picture, deviation: float) -> Picture:

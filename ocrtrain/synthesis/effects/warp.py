@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.effects.effect import Picture, paper_of
-from ocrtrain.synthesis.effects.pixels import as_channels
+from ocrtrain.synthesis.effects.effect import Picture, as_channels, paper_of
 
 Points = NDArray[np.float32]
 

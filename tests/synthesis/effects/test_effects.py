@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -240,6 +241,18 @@ def test_two_tones_are_those_of_the_ink() -> None:
         tones = effect(line(), Draws(str(i)))
         assert np.isin(tones, (0, 255)).mean() > 0.99
         assert ((tones == 0) == (line() < 130)).mean() > 0.97
+
+
+@pytest.mark.parametrize("quality", [1, 10, 35, 75, 95, 100])
+def test_jpeg_is_that_of_libjpeg(quality: int, picture: Picture) -> None:
+    file = io.BytesIO()
+    picture = effects.Noise(deviation=(5, 5))(picture, Draws("a"))
+    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
+    written = np.asarray(Image.open(file)).astype(int)
+    ours = effects.Jpeg(quality=(quality, quality))(picture, Draws("a")).astype(int)
+    # Coefficients half way between two steps may be rounded either way, which moves a whole block.
+    difference = np.abs(ours - written)
+    assert np.quantile(difference, 0.95) <= 3 and difference.mean() < 1.5
 
 
 def test_letters_are_struck_one_by_one() -> None:
