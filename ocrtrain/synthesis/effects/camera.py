@@ -148,8 +148,8 @@ class Tone(Effect):
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Look each value up in a table."""
         gamma, contrast = draws.uniform(*self.gamma), draws.uniform(*self.contrast)
-        levels = [255 * (((i / 255) ** gamma - 0.5) * contrast + 0.5) for i in range(256)]
-        return np.array([round(min(max(level, 0), 255)) for level in levels], np.uint8).take(picture)
+        levels = ((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5
+        return np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8).take(picture)
 
 
 @dataclass(frozen=True, kw_only=True)

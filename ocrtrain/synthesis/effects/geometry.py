@@ -50,7 +50,7 @@ class Curve(Effect):
         height, width = picture.shape[:2]
         amount = draws.uniform(*self.amount) * height * (1 if draws.chance(0.5) else -1)
         apex = draws.uniform(-0.6, 0.6)
-        arc = (np.linspace(-1, 1, width, dtype=np.float32) - np.float32(apex)) ** 2
+        arc = (np.arange(width, dtype=np.float32) * np.float32(2 / width) - np.float32(1 + apex)) ** 2
         arc -= np.float32(1 / 3 + apex**2)  # its mean: as much goes up as down
         arc *= np.float32(amount / (1 + abs(apex)) ** 2)
         return shift_columns(picture, arc)

@@ -17,6 +17,8 @@ from ocrtrain.synthesis.effects.geometry import ink_rows
 from ocrtrain.synthesis.effects.pixels import gaussian_blur, shaded
 from ocrtrain.synthesis.paint import Colour, draw_colours, paint
 
+_LEVELS = np.arange(256, dtype=np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Colours(Effect):
@@ -91,8 +93,8 @@ class Gradient(Effect):
         amount, angle = draws.uniform(*self.amount), draws.uniform(0.0, 2 * math.pi)
         across, down = math.cos(angle), math.sin(angle)
         total = abs(across) + abs(down)
-        x = np.linspace(0, -amount * across / total, width, dtype=np.float32)
-        y = np.linspace(0, -amount * down / total, height, dtype=np.float32)[:, None]
+        x = np.arange(width, dtype=np.float32) * np.float32(-amount * across / total / width)
+        y = np.arange(height, dtype=np.float32)[:, None] * np.float32(-amount * down / total / height)
         # Full light in the corner where there is most.
         brightest = -amount * (min(across, 0.0) + min(down, 0.0)) / total
         return shaded(picture, x + (y + np.float32(1 - brightest)))
@@ -108,7 +110,7 @@ class Texture(Effect):
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Add a random field."""
         amount = draws.uniform(*self.amount)
-        table = np.array([round(amount * (i - 127.5)) for i in range(256)], np.int16)
+        table = np.rint((_LEVELS - np.float32(127.5)) * np.float32(amount)).astype(np.int16)
         length = draws.uniform(*self.length) * picture.shape[0]
         grain = table.take(smooth(draws, picture.shape[:2], length))
         grain = (grain if picture.ndim == 2 else grain[..., None]) + picture
@@ -127,7 +129,7 @@ class Stains(Effect):
         """Darken where a random field is highest."""
         area, amount = draws.uniform(*self.area), draws.uniform(*self.amount)
         length = draws.uniform(*self.length) * picture.shape[0]
-        depth = (np.arange(256, dtype=np.float32) - np.float32(255 * (1 - area))) / np.float32(48)
+        depth = (_LEVELS - np.float32(255 * (1 - area))) / np.float32(48)
         table = np.float32(1) - np.float32(amount) * np.clip(depth, 0, 1)
         light = table.take(smooth(draws, picture.shape[:2], length))
         if picture.ndim == 2:
@@ -176,7 +178,7 @@ class ShowThrough(InkEffect):
         amount, radius = draws.uniform(*self.amount), draws.uniform(*self.radius) * height
         ghost = gaussian_blur(np.roll(ink_of(picture)[:, ::-1], draws.below(width), axis=1), radius)
         down = round(draws.uniform(-0.6, 0.6) * height)
-        ghost = (np.arange(256) * amount).astype(np.uint8).take(ghost)
+        ghost = (_LEVELS * np.float32(amount)).astype(np.uint8).take(ghost)
         out = picture.copy()
         here = out[max(down, 0) : height + min(down, 0)]
         np.subtract(here, np.minimum(here, ghost[max(-down, 0) : height - max(down, 0)]), out=here)

@@ -36,8 +36,8 @@ def displace(
     rows, columns = (max(2, int(np.ceil(size / max(cell, 2.0))) + 1) for size in (height, width))
     x = np.empty((rows, columns), np.float32)
     y = np.empty((rows, columns), np.float32)
-    x[:] = np.linspace(0, width - 1, columns, dtype=np.float32)
-    y[:] = np.linspace(0, height - 1, rows, dtype=np.float32)[:, None]
+    x[:] = np.arange(columns, dtype=np.float32) * np.float32((width - 1) / (columns - 1))
+    y[:] = np.arange(rows, dtype=np.float32)[:, None] * np.float32((height - 1) / (rows - 1))
     right, down = displacement(x, y)
     out = np.empty_like(picture, order="C")
     kernels.displace(as_channels(picture), x + right, y + down, paper_of(picture), as_channels(out))
