@@ -30,16 +30,8 @@ from ocrtrain.training import Clock
 GROUPS = {
     group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
     for group in (
-        "data",
-        "synthesis",
-        "texts",
-        "backbone",
-        "encoder",
-        "adapt",
-        "optimizer",
-        "schedule",
-        "trainer",
-        "logger",
+        *("data", "data/augment", "synthesis", "texts", "backbone", "encoder", "adapt"),
+        *("optimizer", "schedule", "trainer", "logger"),
     )
 }
 SEARCH = {
@@ -50,7 +42,7 @@ DECODERS = sorted(file.stem for file in (BUILT_IN / "decoder").glob("*.yaml"))
 EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
 # Nothing may be downloaded, and not every machine has the same fonts.
-HERE = ["synthesis.fonts=[bundled]"]
+HERE = ["synthesis.fonts=[bundled]", "synthesis.only_fonts=null"]
 OWN_TRAINER_KEYS = {"max_epochs", "max_steps", "max_time", "validate_every_steps", "validate_every"}
 OWN_TRAINER_KEYS.add("compile")
 

@@ -74,7 +74,7 @@ def in_command(error: BaseException, invocation: Invocation) -> InputError | Non
                 key, _first_line(error), f"Check what it refers to: {invocation.program} --cfg job"
             )
         case InstantiationException():
-            return _unknown_argument(error)
+            return _unknown_target(error) or _unknown_argument(error)
     return None
 
 
@@ -151,6 +151,20 @@ def _unknown_key(key: str, invocation: Invocation) -> InputError:
     if below:
         return InputError(key, "no such setting", f"{parent} has {', '.join(below[:20])}.")
     return InputError(key, "no such setting", f"All settings: {invocation.program} --cfg job")
+
+
+def _unknown_target(error: InstantiationException) -> InputError | None:
+    """Name a class that a setting asks for and that is nowhere."""
+    match = re.search(r"Error locating target '([^']+)'", str(error))
+    if match is None:
+        return None
+    node = re.search(r"full_key: (\S+)", str(error))
+    key = f"{node[1]}._target_" if node else "_target_"
+    return InputError(
+        f"{key}={match[1]}",
+        "there is no such class, or its module cannot be imported",
+        "Write MODULE.CLASS, such as ocrtrain.synthesis.effects.Blur; PYTHONPATH names folders of yours.",
+    )
 
 
 def _unknown_argument(error: InstantiationException) -> InputError | None:

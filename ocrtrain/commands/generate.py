@@ -21,20 +21,31 @@ from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable, write_text_atomically
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.folder import IMAGES, LABELS, RECORD, image_name, remove_generated, write_images
+from ocrtrain.synthesis.preview import COLUMNS, ROWS, draw_preview
 
-_OWN_KEYS = ("output", "count", "seed", "workers", "overwrite", "debug")
+_OWN_KEYS = ("output", "preview", "count", "seed", "workers", "overwrite", "debug")
 
 
 def run(config: DictConfig) -> None:
     """Write `count` lines into `output`: images/NUMBER.png, and labels.txt once all of them are there.
 
     The images depend on the seed and the settings, and neither on the number of workers nor on interruptions:
-    run again, it goes on where it stopped. Raises `InputError` for settings and folders that do not fit.
+    run again, it goes on where it stopped. With `preview`, a picture of the first 64 lines is written, and no
+    line unless `output` is given, too. Raises `InputError` for settings and folders that do not fit.
     """
+    if config.output is None and config.preview is None:
+        way_on = "For example: python -m ocrtrain generate output=lines count=10000"
+        raise InputError("output", "must be given", way_on)
     count, seed = _whole(config, "count", 1), _whole(config, "seed", 0)
     workers = _cores() if config.workers is None else _whole(config, "workers", 1)
-    output = Path(str(config.output)).expanduser().absolute()
     generator = _build(config)
+    if config.preview is not None:
+        preview = Path(str(config.preview)).expanduser()
+        draw_preview([generator.line(seed, 0, i) for i in range(ROWS * COLUMNS)], preview)
+        print(f"{preview}: the first {ROWS * COLUMNS} lines with their texts, {len(generator.fonts)} fonts")
+        if config.output is None:
+            return
+    output = Path(str(config.output)).expanduser().absolute()
 
     record = {"version": __version__, "count": count, "seed": seed, "synthesis": generator.identity()}
     prepare(output, record, bool(config.overwrite))

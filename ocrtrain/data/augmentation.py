@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from ocrtrain.data.ink import ink_on_white
+from ocrtrain.synthesis.effects import Effect, Effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,10 @@ class Augment:
     stretch: largest relative change of the width; rotation: degrees; slant: columns shifted per row;
     scale: largest relative loss of height (the line gets margins above and below); contrast: largest relative
     change; noise: largest standard deviation, in grey levels of 255.
+
+    After that come `effects`, those that generated lines get, by name and in their order; least_contrast: how
+    far apart they leave ink and paper, of 1. These keep the size of the image. All of the settings above are
+    one step because they are for every line, and one resampling costs less, and blurs less, than five.
     """
 
     stretch: float = 0.1
@@ -24,6 +32,13 @@ class Augment:
     scale: float = 0.1
     contrast: float = 0.3
     noise: float = 10.0
+    effects: InitVar[Mapping[str, Effect | None] | None] = None
+    least_contrast: float = 0.12
+    chain: Effects = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self, effects: Mapping[str, Effect | None] | None) -> None:
+        chain = Effects(effects, self.least_contrast, where="data.augment.effects")
+        object.__setattr__(self, "chain", chain)
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Change image [H, W] or [H, W, 3] by draws from `rng` alone."""
@@ -61,7 +76,11 @@ class Augment:
         noise = rng.uniform(0.0, self.noise)
         grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(noise)
         grain += (pixels.astype(np.float32) - paper) * np.float32(gain) + paper
-        return np.clip(grain, 0.0, 255.0).astype(np.uint8)
+        changed = np.clip(grain, 0.0, 255.0).astype(np.uint8)
+        if not self.chain.steps:
+            return changed
+        name = f"{rng.integers(1 << 63)}"
+        return self.chain(changed, name, ink_on_white(changed))
 
 
 def _paper(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

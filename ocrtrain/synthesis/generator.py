@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import logging
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from fnmatch import fnmatch
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import PIL
+import PIL.Image
+from numpy.typing import NDArray
 
 from ocrtrain.data.line import Line
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.choice import FontChoice
 from ocrtrain.synthesis.direction import Direction
 from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.effects import AnyColours, Blur, Effect, Effects, Noise
 from ocrtrain.synthesis.fonts import Font, find_fonts
 from ocrtrain.synthesis.look import Look, Range, check_number, check_whole
-from ocrtrain.synthesis.paint import add_noise, draw_colours, paint, rgb
-from ocrtrain.synthesis.render import Layout, draw_ink, lay_out, open_face
+from ocrtrain.synthesis.render import Layout, draw_ink, lay_out
 from ocrtrain.synthesis.shaping import is_complex, is_invisible, needs_shaping, require_shaping, visible
 from ocrtrain.synthesis.texts import Lines, Mixture, RandomStrings, TextSource
+from ocrtrain.synthesis.typeface import Typeface, open_face
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import charset_of
 from ocrtrain.text.charset import describe
@@ -41,11 +47,24 @@ NO_TEXT_FONTS = (
 
 _log = logging.getLogger(__name__)
 _DIRECTIONS: dict[str, Direction] = {"auto": None, "ltr": "ltr", "rtl": "rtl"}
+# What befalls the lines of the original recipe: of its pixels at height 32, a radius is a share.
+ORIGINAL: Mapping[str, Effect | None] = MappingProxyType(
+    {
+        "blur": Blur(share=0.5, radius=(0.2 / 32, 1.0 / 32)),
+        "colours": AnyColours(contrast=0.35),
+        "noise": Noise(share=0.5, deviation=(1.0, 15.0)),
+    }
+)
+
 # To be raised when the same settings come to draw other lines.
 _RECIPE = 2
 # So many texts are tried for one that shaping makes something of in some font, and so many to see how many
 # do not come to that.
 _TRIES, _PROBES = 50, 200
+# The largest letters of lines that are cut out along their ink, in ems as a share of the height.
+_LARGEST = 1.3
+# Sizes of those per octave: each is opened once, and what it differs from the size wanted is made up for.
+_SIZES = 6
 
 
 class LineGenerator:
@@ -67,15 +86,21 @@ class LineGenerator:
     What it is written with (ranges are lowest, highest; lengths in pixels are for a height of 32, and grow
     with it):
         fonts: "bundled" (those in matplotlib's wheel), "system", "packages" (from PyPI), folders, files.
-        exclude_fonts: patterns of names, such as "*Barcode*". font_weights: how often fonts are used, by such
-            patterns; 1 without.
+        exclude_fonts: patterns of names, such as "*Barcode*". only_fonts: patterns of which one must fit.
+        font_weights: how often fonts are used, by such patterns; 1 without.
         direction: "auto", by the first letter of the text that has one; "ltr" or "rtl". vertical: in columns,
             which are turned to lie on their side, with their top at the left.
         size: pixels per em as a share of the height. margin: left and right of the text, in pixels.
-        shift: up or down from the middle, in pixels. contrast: least difference in brightness, of 1.
-    What befell it (shares: of the lines, how many an effect touches):
-        rotation: largest angle either way, in degrees. blur: the Gaussian's standard deviation, in pixels.
-        noise: its standard deviation, in units of 255.
+        shift: up or down from the middle, in pixels.
+        tight: the share of lines that are cut out along their ink instead, with `room` above and below, as a
+            share of the height.
+        spacing: between letters; word_spacing: between words; both beyond the font's own, in ems. pitch:
+            None, or a typewriter's advance, the same for all letters, in ems.
+        stretch: the width of the letters, of the font's own. slant: columns per row that they lean right.
+        rotation: largest angle either way, in degrees. rotation_share: of the lines.
+    What befell it:
+        effects: named effects in their order, see `ocrtrain.synthesis.effects`; None for none.
+        least_contrast: between ink and paper in the end, of 1; see `Effects`.
     """
 
     def __init__(
@@ -92,19 +117,24 @@ class LineGenerator:
         channels: int = 3,
         fonts: Sequence[str] = ("bundled", "system"),
         exclude_fonts: Sequence[str] = NO_TEXT_FONTS,
+        only_fonts: Sequence[str] | None = None,
         font_weights: Mapping[str, float] | None = None,
         direction: Literal["auto", "ltr", "rtl"] = "auto",
         vertical: bool = False,
         size: Range = (0.6, 0.85),
         margin: Range = (1.0, 10.0),
         shift: float = 2.0,
-        contrast: float = 0.35,
+        tight: float = 0.0,
+        room: Range = (0.02, 0.2),
+        spacing: Range = (0.0, 0.0),
+        word_spacing: Range = (0.0, 0.0),
+        pitch: Range | None = None,
+        stretch: Range = (1.0, 1.0),
+        slant: Range = (0.0, 0.0),
         rotation: float = 5.0,
         rotation_share: float = 1.0,
-        blur: Range = (0.2, 1.0),
-        blur_share: float = 0.5,
-        noise: Range = (1.0, 15.0),
-        noise_share: float = 0.5,
+        effects: Mapping[str, Effect | None] | None = ORIGINAL,
+        least_contrast: float = 0.12,
     ) -> None:
         self.look = Look(
             height=height,
@@ -113,14 +143,18 @@ class LineGenerator:
             size=size,
             margin=margin,
             shift=shift,
-            contrast=contrast,
+            tight=tight,
+            room=room,
+            spacing=spacing,
+            word_spacing=word_spacing,
+            pitch=pitch,
+            stretch=stretch,
+            slant=slant,
             rotation=rotation,
             rotation_share=rotation_share,
-            blur=blur,
-            blur_share=blur_share,
-            noise=noise,
-            noise_share=noise_share,
         )
+        check_number("least_contrast", least_contrast, 0.0, 0.4)
+        self.effects = Effects(effects, least_contrast, channels, "synthesis.effects")
         check_whole("min_length", min_length, 1, 1000)
         check_whole("max_length", max_length, min_length, 1000)
         check_number("random_share", random_share, 0.0, 1.0)
@@ -148,6 +182,8 @@ class LineGenerator:
         if self._shaping:
             require_shaping(self.charset, self.direction)
         found = find_fonts(self.charset.symbols, fonts, exclude_fonts, self._shaping)
+        if only_fonts is not None:
+            found = _matching(found, only_fonts)
         self.font_weights = dict(font_weights or {})
         self._fonts_for = FontChoice(found, self.charset, self.font_weights)
         # Now, and not when the line that cannot be drawn comes up in some worker process, hours later.
@@ -182,37 +218,40 @@ class LineGenerator:
 
     def line(self, seed: int, epoch: int, index: int) -> Line:
         """Draw line `index`: uint8 [height, W, 3], or [height, W] if grey."""
-        look = self.look
-        text, layout, draws = self._lay_out(seed, epoch, index)
-        blurred = draws.chance(look.blur_share)
-        ink = draw_ink(layout, blurred * draws.uniform(*look.blur) * look.height / 32)
-        paper_colour, ink_colour = draw_colours(draws, look.channels, look.contrast)
-        image = paint(np.asarray(ink), paper_colour, ink_colour)
-        if draws.chance(look.noise_share):
-            image = add_noise(image, draws.uniform(*look.noise), draws)
-        source = f"generated:{seed}:{epoch}:{index}"
-        return Line(rgb(image) if look.channels == 3 else image, text, source)
+        text, layout = self._lay_out(seed, epoch, index)
+        picture = self.effects(~draw_ink(layout), f"{seed}:{epoch}:{index}")
+        return Line(_with_channels(picture, self.look.channels), text, f"generated:{seed}:{epoch}:{index}")
 
-    def _lay_out(self, seed: int, epoch: int, index: int) -> tuple[str, Layout, Draws]:
-        look, unit = self.look, self.look.height / 32
+    def _lay_out(self, seed: int, epoch: int, index: int) -> tuple[str, Layout]:
+        look, height = self.look, self.look.height
+        unit = height / 32
         text = self.text(seed, epoch, index)
-        draws = Draws(f"look:{seed}:{epoch}:{index}", 40)
+        drawn = visible(text) if self._hides else text
+        draws = Draws(f"look:{seed}:{epoch}:{index}", 20)
         font = self._fonts_for.pick(text, draws)
         assert font is not None  # `text` has seen to it
-        size = round(look.height * draws.uniform(*look.size))
+        size = round(height * draws.uniform(*look.size))
         turned = draws.chance(look.rotation_share)
-        layout = lay_out(
-            visible(text) if self._hides else text,
-            open_face(font.path, font.index, size, self._shaping),
-            height=look.height,
-            width=look.width,
-            degrees=draws.uniform(-look.rotation, look.rotation) * turned,
-            shift=draws.uniform(-look.shift, look.shift) * unit,
-            left=draws.uniform(*look.margin) * unit,
-            right=draws.uniform(*look.margin) * unit,
-            direction=self.direction,
-        )
-        return text, layout, draws
+        place = {
+            "degrees": draws.uniform(-look.rotation, look.rotation) * turned,
+            "shift": draws.uniform(-look.shift, look.shift) * unit,
+            "left": draws.uniform(*look.margin) * unit,
+            "right": draws.uniform(*look.margin) * unit,
+        }
+        pen = {
+            "spacing": draws.uniform(*look.spacing),
+            "word_spacing": draws.uniform(*look.word_spacing),
+            "pitch": 0.0 if look.pitch is None else draws.uniform(*look.pitch),
+            "stretch": draws.uniform(*look.stretch),
+            "slant": draws.uniform(*look.slant),
+        }
+        face = open_face(font.path, font.index, size, self._shaping, self.direction)
+        room = None
+        if draws.chance(look.tight):
+            room = draws.uniform(*look.room) * height, draws.uniform(*look.room) * height
+            size, room = _cut_out(face, drawn, height, room)
+            face = open_face(font.path, font.index, size, self._shaping, self.direction)
+        return text, lay_out(drawn, face, height=height, width=look.width, room=room, **place, **pen)
 
     def _announce_undrawable(self) -> None:
         """Say how many texts are drawn again because no font has glyphs for what shaping makes of them."""
@@ -245,6 +284,8 @@ class LineGenerator:
             "direction": self.direction or "auto",
             "font_weights": self.font_weights,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in look.items()},
+            "least_contrast": self.effects.least_contrast,
+            **self.effects.settings(),
             "fonts": [f"{font.name} {font.digest}" for font in self.fonts],
             "pillow": PIL.__version__,
         }
@@ -260,3 +301,38 @@ def check_charset(charset: Charset) -> None:
         raise InputError(
             "synthesis.charset", "nothing shows " + ", ".join(map(describe, unseen[:5])), "leave them out."
         )
+
+
+def _cut_out(
+    face: Typeface, text: str, height: int, room: tuple[float, float]
+) -> tuple[int, tuple[float, float]]:
+    """Find the size at which the ink of `text` fills a line but for the `room`, and the room that is left.
+
+    Letters do not get larger than `_LARGEST`, so that a line of dashes is still one of dashes.
+    """
+    _, top, _, bottom = face.typeset(text).box
+    size = face.size * (height - sum(room)) / (bottom - top)
+    if size > _LARGEST * height:
+        size = _LARGEST * height
+        more = (height - sum(room) - (bottom - top) * size / face.size) / 2
+        room = room[0] + more, room[1] + more
+    return max(1, round(2 ** (round(_SIZES * math.log2(size)) / _SIZES))), room
+
+
+def _matching(fonts: Sequence[Font], patterns: Sequence[str]) -> list[Font]:
+    named = [p.casefold() for p in patterns]
+    found = [font for font in fonts if any(fnmatch(font.name.casefold(), pattern) for pattern in named)]
+    if not found:
+        raise InputError(
+            "synthesis.only_fonts",
+            f"of the {len(fonts)} fonts found, none has a name like {', '.join(patterns[:6])}",
+            "install some, name their folder (synthesis.fonts=[FOLDER] synthesis.only_fonts=null),"
+            " or give other patterns.",
+        )
+    return found
+
+
+def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if channels == 3:
+        return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+    return picture if picture.ndim == 2 else np.asarray(PIL.Image.fromarray(picture).convert("L"))

@@ -1,4 +1,4 @@
-"""What drawn lines may look like: sizes, colours and damages, as ranges and shares."""
+"""What drawn lines may look like before any effect: their size and place, as ranges and shares."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Range = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The settings of `LineGenerator` that decide on the picture; raises `InputError` for senseless values.
+    """The settings of `LineGenerator` that decide on the layout; raises `InputError` for senseless values.
 
     Ranges are (lowest, highest). Lengths in pixels are for a height of 32 and grow with the height.
-    Shares are the part of the lines, of 1, that get an effect.
+    Shares are the part of the lines, of 1, that get something.
     """
 
     height: int
@@ -24,13 +24,15 @@ class Look:
     size: Range
     margin: Range
     shift: float
-    contrast: float
+    tight: float
+    room: Range
+    spacing: Range
+    word_spacing: Range
+    pitch: Range | None
+    stretch: Range
+    slant: Range
     rotation: float
     rotation_share: float
-    blur: Range
-    blur_share: float
-    noise: Range
-    noise_share: float
 
     def __post_init__(self) -> None:
         check_whole("height", self.height, 8, 1024)
@@ -42,15 +44,17 @@ class Look:
             )
         _check_range("size", self.size, 0.2, 1.0)
         _check_range("margin", self.margin, 0.0, 1000.0)
-        _check_range("blur", self.blur, 0.0, 5.0)
-        _check_range("noise", self.noise, 0.0, 100.0)
         check_number("shift", self.shift, 0.0, 32.0)
-        # Beyond a half, grey paper of middle brightness would have no ink.
-        check_number("contrast", self.contrast, 0.05, 0.5)
+        check_number("tight", self.tight, 0.0, 1.0)
+        _check_range("room", self.room, 0.0, 0.4)
+        _check_range("spacing", self.spacing, -0.1, 1.0)
+        _check_range("word_spacing", self.word_spacing, -0.1, 3.0)
+        if self.pitch is not None:
+            _check_range("pitch", self.pitch, 0.3, 1.5)
+        _check_range("stretch", self.stretch, 0.5, 2.0)
+        _check_range("slant", self.slant, -0.7, 0.7)
         check_number("rotation", self.rotation, 0.0, 45.0)
         check_number("rotation_share", self.rotation_share, 0.0, 1.0)
-        check_number("blur_share", self.blur_share, 0.0, 1.0)
-        check_number("noise_share", self.noise_share, 0.0, 1.0)
 
 
 def check_whole(name: str, value: object, low: int, high: int) -> None:

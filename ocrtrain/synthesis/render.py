@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
-from PIL import Image, ImageFilter, ImageFont
+import numpy as np
+from numpy.typing import NDArray
 
-from ocrtrain.synthesis.direction import Direction, draw_text, text_box
+from ocrtrain.synthesis.typeface import Typeface, Typeset
 
-# An open face takes about 200 KB: this many stay open in a process.
-_OPEN_FACES = 256
 # Long lines are turned less: their ends rise by this share of the height at most.
 _RISE = 0.35
 # The middle of the capitals, in ems above the baseline: it goes to the middle of the line, whatever letters
@@ -19,38 +17,31 @@ _RISE = 0.35
 _MIDDLE = 0.36
 
 
-@lru_cache(maxsize=_OPEN_FACES)
-def open_face(path: str, index: int, size: int, shaping: bool) -> ImageFont.FreeTypeFont:
-    """Open a face at `size` pixels per em, once per process as long as it is in use."""
-    engine = ImageFont.Layout.RAQM if shaping else ImageFont.Layout.BASIC
-    return ImageFont.truetype(path, size, index, layout_engine=engine)
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the ink of a text goes on a line of `width` x `height` pixels.
 
-    `box` is the ink in the font's own pixels (x0, y0, x1, y1; the baseline is y = 0); its middle goes to
-    (`x`, `y`), turned by `angle` radians (counter-clockwise) and scaled by `scale`. It covers the columns
-    `x` - `half_width` ... `x` + `half_width`.
+    `letters.box` is the ink in the font's own pixels; its middle goes to (`x`, `y`), made `stretch` times as
+    wide, leaning to the right by `slant` columns per row, turned by `angle` radians (counter-clockwise) and
+    scaled by `scale`. It covers the columns `x` - `half_width` ... `x` + `half_width`.
     """
 
     text: str
-    face: ImageFont.FreeTypeFont
-    box: tuple[int, int, int, int]
+    letters: Typeset
     scale: float
+    stretch: float
+    slant: float
     angle: float
     x: float
     y: float
     half_width: float
     width: int
     height: int
-    direction: Direction = None
 
 
 def lay_out(
     text: str,
-    face: ImageFont.FreeTypeFont,
+    face: Typeface,
     *,
     height: int,
     width: int | None,
@@ -58,74 +49,80 @@ def lay_out(
     shift: float,
     left: float,
     right: float,
-    direction: Direction = None,
+    room: tuple[float, float] | None = None,
+    spacing: float = 0.0,
+    word_spacing: float = 0.0,
+    pitch: float = 0.0,
+    stretch: float = 1.0,
+    slant: float = 0.0,
 ) -> Layout:
     """Place `text` on a line so that all of its ink is inside, making it smaller where that is needed.
 
     `shift` in pixels moves it down from the middle, as far as there is room. `left` and `right` are the
-    margins in pixels; with a fixed `width` they say how the room that is left is shared out.
+    margins in pixels; with a fixed `width` they say how the room that is left is shared out. `room` in pixels
+    is what shall be above and below the ink, which is made to fill the rest: a line cut out along its ink.
+    `spacing`, `word_spacing` and `pitch` are those of `Typeface.typeset`.
     """
-    x0, y0, x1, y1 = text_box(face, text, direction)
-    ink_width, ink_height = max(x1 - x0, 1), max(y1 - y0, 1)
+    letters = face.typeset(text, spacing, word_spacing, pitch)
+    x0, y0, x1, y1 = letters.box
+    ink_height = max(y1 - y0, 1)
+    ink_width = stretch * max(x1 - x0, 1) + abs(slant) * ink_height
     steepest = math.asin(min(1.0, _RISE * height / ink_width))
     angle = max(-steepest, min(steepest, math.radians(degrees)))
     cos, sin = math.cos(angle), math.sin(abs(angle))
     turned_width, turned_height = ink_width * cos + ink_height * sin, ink_width * sin + ink_height * cos
 
     edge = max(1.0, height / 32)
-    scale = min(1.0, (height - 2 * edge) / turned_height)
+    if room is None:
+        scale = min(1.0, (height - 2 * edge) / turned_height)
+    else:
+        scale = (height - sum(room)) / turned_height
     if width is None:
         width = math.ceil(left + scale * turned_width + right)
     else:
         scale = min(scale, (width - 2 * edge) / turned_width)
-        room = width - 2 * edge - scale * turned_width
-        left = edge + room * (left / (left + right) if left + right else 0.5)
-    above = 0 if direction == "ttb" else _MIDDLE * face.size
-    middle = scale * ((y0 + y1) / 2 + above) * cos
+        free = width - 2 * edge - scale * turned_width
+        left = edge + free * (left / (left + right) if left + right else 0.5)
     half_width, half_height = scale * turned_width / 2, scale * turned_height / 2
-    y = min(max(height / 2 + shift + middle, edge + half_height), height - edge - half_height)
-    x, box = left + half_width, (x0, y0, x1, y1)
-    return Layout(text, face, box, scale, angle, x, y, half_width, width, height, direction)
-
-
-def draw_ink(layout: Layout, blur: float = 0.0) -> Image.Image:
-    """Draw the ink of a layout, blurred by a Gaussian of deviation `blur` in pixels.
-
-    Returns a picture in mode "L": 0 for paper to 255 for ink.
-    """
-    # What is far from the ink stays paper: on a wide line, only the columns around the ink are worked on.
-    reach = layout.half_width + 4 * blur + 2
-    start, end = max(0, math.floor(layout.x - reach)), min(layout.width, math.ceil(layout.x + reach))
-    if layout.angle == 0 and layout.scale == 1:
-        ink = _draw_straight(layout, start, end)
+    if room is None:
+        above = 0.0 if face.direction == "ttb" else _MIDDLE * face.size
+        middle = scale * ((y0 + y1) / 2 + above) * cos
+        y = min(max(height / 2 + shift + middle, edge + half_height), height - edge - half_height)
     else:
-        ink = _draw_turned(layout, start, end)
-    if blur > 0:
-        ink = ink.filter(ImageFilter.GaussianBlur(blur))
-    if end - start == layout.width:
-        return ink
-    line = Image.new("L", (layout.width, layout.height))
-    line.paste(ink, (start, 0))
+        y = (room[0] + height - room[1]) / 2
+    x = left + half_width
+    return Layout(text, letters, scale, stretch, slant, angle, x, y, half_width, width, height)
+
+
+def draw_ink(layout: Layout) -> NDArray[np.uint8]:
+    """Draw the ink of a layout: uint8 [height, width], 0 for paper to 255 for ink."""
+    line = np.zeros((layout.height, layout.width), np.uint8)
+    if layout.angle == layout.slant == 0 and layout.scale == layout.stretch == 1:
+        x0, y0, x1, y1 = layout.letters.box
+        x, y = round(layout.x - (x1 - x0) / 2) - x0, round(layout.y - (y1 - y0) / 2) - y0
+        layout.letters.put(line, x, y)
+        return line
+    # What is far from the ink stays paper: on a wide line, only the columns around the ink are worked on.
+    reach = layout.half_width + 2
+    start, end = max(0, math.floor(layout.x - reach)), min(layout.width, math.ceil(layout.x + reach))
+    line[:, start:end] = _draw_turned(layout, start, end)
     return line
 
 
-def _draw_straight(layout: Layout, start: int, end: int) -> Image.Image:
-    x0, y0, x1, y1 = layout.box
-    at = (round(layout.x - (x1 - x0) / 2) - start, round(layout.y - (y1 - y0) / 2))
-    size = (end - start, layout.height)
-    return draw_text(layout.face, layout.text, layout.box, size, at, layout.direction)
+def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
+    from ocrtrain.synthesis.effects import kernels
 
-
-def _draw_turned(layout: Layout, start: int, end: int) -> Image.Image:
-    x0, y0, x1, y1 = layout.box
     border = 2  # so that the edges of the ink fade out in the resampling
-    canvas = (x1 - x0 + 2 * border, y1 - y0 + 2 * border)
-    ink = draw_text(layout.face, layout.text, layout.box, canvas, (border, border), layout.direction)
-    # Pillow asks where each pixel of the result comes from: this is the way back, unscaled, turned clockwise.
+    ink = layout.letters.draw(border)
+    # Where each pixel of the result comes from: the way back, unscaled, turned clockwise, straightened up and
+    # made narrow again. It is linear, so the corners tell all; they are the middles of the outermost pixels.
     cos, sin = math.cos(layout.angle) / layout.scale, math.sin(layout.angle) / layout.scale
-    x = layout.x - start
-    from_x = ink.width / 2 - cos * x + sin * layout.y
-    from_y = ink.height / 2 - sin * x - cos * layout.y
-    way_back = (cos, -sin, from_x, sin, cos, from_y)
-    size = (end - start, layout.height)
-    return ink.transform(size, Image.Transform.AFFINE, way_back, Image.Resampling.BILINEAR)
+    slant, stretch = layout.slant, layout.stretch
+    x = np.array([[start, end - 1]], np.float64) + (0.5 - layout.x)
+    y = np.array([[0], [layout.height - 1]], np.float64) + (0.5 - layout.y)
+    at_x = ((cos + slant * sin) * x + (slant * cos - sin) * y) / stretch + (ink.shape[1] - 1) / 2
+    at_y = sin * x + cos * y + (ink.shape[0] - 1) / 2
+    line = np.empty((layout.height, end - start, 1), np.uint8)
+    none = np.zeros(1, np.uint8)
+    kernels.displace(ink[..., None], at_x.astype(np.float32), at_y.astype(np.float32), none, line)
+    return line[..., 0]

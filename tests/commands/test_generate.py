@@ -16,6 +16,7 @@ from pathlib import Path
 import hydra
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
 
 from ocrtrain.commands import generate
@@ -63,17 +64,59 @@ def process(*settings: str, **options: object) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("preset", ["original", "portable"])
-def test_every_preset_names_every_setting_of_the_generator(preset: str) -> None:
+PRESETS = sorted(file.stem for file in (CONF / "synthesis").glob("*.yaml"))
+
+
+def built(preset: str) -> tuple[DictConfig, LineGenerator]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("generate", [f"synthesis={preset}", "output=x"])
+        # Script fonts are not on every machine.
+        words = [f"synthesis={preset}", "output=x", "synthesis.only_fonts=null", "synthesis.fonts=[bundled]"]
+        config = hydra.compose("generate", words)
+    return config, hydra.utils.instantiate(config.synthesis, _convert_="all")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_names_every_setting_of_the_generator_and_draws(preset: str) -> None:
+    config, generator = built(preset)
     arguments = LineGenerator.__init__.__annotations__.keys() - {"return"}
     assert config.synthesis.keys() - {"_target_"} == arguments
-    generator = hydra.utils.instantiate(config.synthesis, _convert_="all")
     assert isinstance(generator, LineGenerator)
-    # A preset says what the constructor's own defaults say.
-    assert generator.identity() == LineGenerator(fonts=list(config.synthesis.fonts)).identity()
+    lines = [generator.line(0, 0, i) for i in range(12)]
+    assert {line.image.shape[0] for line in lines} == {config.synthesis.height}
+    for i, line in enumerate(lines):
+        assert line.image.dtype == np.uint8 and line.image.shape[1] == generator.columns(0, 0, i)
+        assert line.image.shape[2:] == ((3,) if config.synthesis.channels == 3 else ())
+
+
+@pytest.mark.parametrize("preset", ["original", "portable"])
+def test_a_preset_says_what_the_generators_own_defaults_say(preset: str) -> None:
+    config, generator = built(preset)
+    assert generator.identity() == LineGenerator(fonts=["bundled"]).identity()
     assert tuple(config.synthesis.exclude_fonts) == NO_TEXT_FONTS
+
+
+def test_a_preview_shows_lines_and_writes_none(
+    run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("generate", [*SMALL, f"preview={tmp_path / 'sheet.png'}"])
+    generate.run(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache", "sheet.png"]
+    assert "sheet.png: the first 64 lines" in capsys.readouterr().out
+    with Image.open(tmp_path / "sheet.png") as image:
+        sheet = np.asarray(image.convert("RGB")).astype(int)
+    first = LineGenerator(fonts=["bundled"]).line(0, 0, 0).image
+    assert np.abs(sheet[8 : 8 + first.shape[0], 8 : 8 + first.shape[1]] - first).max() == 0
+    with_lines = run("count=3", f"preview={tmp_path / 'again.png'}")
+    assert (with_lines / "labels.txt").is_file()
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
+
+
+def test_neither_lines_nor_a_preview_is_no_task(run: Callable[..., Path]) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("generate", SMALL)
+    with pytest.raises(InputError, match="output: must be given"):
+        generate.run(config)
 
 
 def test_what_is_written_is_what_fit_reads(
@@ -254,7 +297,7 @@ def test_a_full_disk_is_said_in_one_message(tmp_path: Path, workers: int) -> Non
 
     run = process(
         "count=300", f"output={tmp_path / 'lines'}", f"workers={workers}", "synthesis.height=96",
-        "synthesis.noise_share=1", preexec_fn=limit,
+        "synthesis.effects.noise.share=1", preexec_fn=limit,
     )  # fmt: skip
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 2

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 
 from ocrtrain.data.augmentation import Augment
+from ocrtrain.errors import InputError
+from ocrtrain.synthesis import effects
+from ocrtrain.synthesis.effects.chain import contrasts
 
 STILL = {"stretch": 0.0, "rotation": 0.0, "slant": 0.0, "scale": 0.0, "contrast": 0.0, "noise": 0.0}
 
@@ -111,3 +118,52 @@ def test_colours_have_margins_of_their_own_paper() -> None:
         assert small.shape[0] == 30 and small.shape[2] == 3
         for corner in (small[0, 0], small[0, -1], small[-1, 0], small[-1, -1]):
             assert np.array_equal(corner, paper)
+
+
+def test_effects_come_after_and_depend_on_the_draws_alone() -> None:
+    blur = effects.Blur(radius=(0.05, 0.05))
+    plain = changed(3, noise=0.0)
+    augment = Augment(**STILL, effects={"blur": blur, "off": None}, least_contrast=0.0)
+    one, same, other = (augment(strokes(), np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(one, same) and not np.array_equal(one, plain)
+    assert np.array_equal(one, other)  # the radius is always the same
+    noise = Augment(**STILL, effects={"noise": effects.Noise()})
+    draws = [noise(strokes(), np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+
+
+def test_without_effects_nothing_more_is_drawn() -> None:
+    rng, reference = np.random.default_rng(5), np.random.default_rng(5)
+    Augment()(strokes(), rng)
+    Augment(effects={})(strokes(), reference)
+    assert rng.integers(1 << 60) == reference.integers(1 << 60)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["scan", "photo"])
+def test_presets_leave_a_line_that_can_be_read(name: str, channels: int) -> None:
+    import ocrtrain
+
+    folder = Path(ocrtrain.__file__).parent / "conf/data/augment"
+    files = [OmegaConf.load(folder / f"{file}.yaml") for file in ("default", name)]
+    config = OmegaConf.merge(*files)
+    del config["defaults"]
+    for step in config.effects.values():
+        step.share = 1.0
+    augment = instantiate(config, _convert_="all")
+    image = strokes() if channels == 1 else np.stack([strokes(), strokes() // 2, strokes() // 3], axis=2)
+    still = Augment(
+        **{key: config[key] for key in STILL},
+        effects={k: s for k, s in augment.chain.steps.items() if s.moves},
+    )
+    for seed in range(30):
+        one, ink = (draw(image, np.random.default_rng(seed)) for draw in (augment, still))
+        assert one.shape == ink.shape and one.dtype == np.uint8
+        where = ink if channels == 1 else ink[..., 0]
+        where = np.where(where < 130, 0, 255).astype(np.uint8)
+        assert (contrasts(one, where)[0] > 0.08).all()
+
+
+def test_what_is_no_effect_is_named() -> None:
+    with pytest.raises(InputError, match=r"data\.augment\.effects\.mine: is no effect"):
+        Augment(effects={"mine": 3})  # type: ignore[dict-item]

@@ -16,11 +16,12 @@ from PIL import Image, ImageDraw, features
 
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import ALPHANUMERIC, LineGenerator
-from ocrtrain.synthesis.render import open_face
+from ocrtrain.synthesis.effects import AnyColours, Noise
 from ocrtrain.synthesis.texts import Lines, MadeUp, Patterns, RandomStrings
+from ocrtrain.synthesis.typeface import open_face
 
 FONTS = {"fonts": ["bundled"]}
-PLAIN: dict[str, Any] = {"rotation_share": 0.0, "blur_share": 0.0, "noise_share": 0.0}
+PLAIN: dict[str, Any] = {"rotation_share": 0.0, "effects": None}
 
 
 def digest(generator: LineGenerator, *numbers: tuple[int, int, int]) -> str:
@@ -59,6 +60,12 @@ def test_seed_epoch_and_index_each_make_another_line() -> None:
     assert len({digest(generator, number) for number in numbers}) == len(numbers)
 
 
+def test_lines_are_the_same_where_there_is_no_room_to_keep_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = digest(LineGenerator(**FONTS), *NUMBERS)
+    monkeypatch.setattr("ocrtrain.synthesis.typeface._ROOM", 1000)
+    assert digest(LineGenerator(**FONTS), *NUMBERS) == expected
+
+
 def test_texts_are_the_same_everywhere() -> None:
     # Whatever the fonts: the hash of the name says it all.
     assert [LineGenerator(**FONTS).text(0, 0, i) for i in range(3)] == ["NEK6", "UAB2Kx", "plSQp1RG0R"]
@@ -81,7 +88,8 @@ def test_lines_have_the_shape_and_text_announced(settings: dict[str, Any]) -> No
 
 
 def test_the_picture_shows_the_text(bundled: Callable[..., list[str]]) -> None:
-    generator = LineGenerator(fonts=bundled("DejaVuSans", "cmr10"), contrast=0.5, **PLAIN)
+    settings = {**PLAIN, "effects": {"colours": AnyColours(contrast=0.5)}}
+    generator = LineGenerator(fonts=bundled("DejaVuSans", "cmr10"), **settings)
     right = wrong = 0
     for i in range(30):
         line = generator.line(0, 0, i)
@@ -106,7 +114,7 @@ def _difference(ink: np.ndarray, text: str, path: str) -> float:
     found = 1.0
     for size in range(19, 28):
         plain = Image.new("L", (400, 64))
-        ImageDraw.Draw(plain).text((40, 16), text, 255, open_face(path, 0, size, False))
+        ImageDraw.Draw(plain).text((40, 16), text, 255, open_face(path, 0, size, False).font)
         expected = _cropped(np.asarray(plain))
         if expected.shape == ink.shape:
             found = min(found, float(np.abs(expected - ink).mean()))
@@ -114,14 +122,15 @@ def _difference(ink: np.ndarray, text: str, path: str) -> float:
 
 
 def test_effects_touch_their_share_of_lines() -> None:
-    def colours(**settings: Any) -> list[int]:
-        generator = LineGenerator(**FONTS, **{**PLAIN, **settings})
+    def colours(**noise: Any) -> list[int]:
+        effects = {"colours": AnyColours(), "noise": Noise(deviation=(5, 15), **noise)}
+        generator = LineGenerator(**FONTS, **{**PLAIN, "effects": effects})
         # Between two colours lie 254 shades at most; noise makes thousands.
         return [len(np.unique(generator.line(0, 0, i).image.reshape(-1, 3), axis=0)) for i in range(100)]
 
-    assert max(colours()) <= 256
-    assert min(colours(noise_share=1.0, noise=[5, 15])) > 256
-    assert 15 < sum(count > 256 for count in colours(noise_share=0.3, noise=[5, 15])) < 45
+    assert max(colours(share=0.0)) <= 256
+    assert min(colours()) > 256
+    assert 15 < sum(count > 256 for count in colours(share=0.3)) < 45
 
 
 def test_words_are_drawn_and_mixed_with_strings(tmp_path: Path) -> None:
@@ -254,8 +263,11 @@ def test_identity_names_what_makes_another_line(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("one\n")
     base = LineGenerator(**FONTS)
     changes: list[dict[str, Any]] = [
-        {"height": 40}, {"charset": "abc"}, {"noise": [0, 1]}, {"min_length": 1}, {"exclude_fonts": ["cm*"]},
-        {"words": str(tmp_path / "words.txt")}, {"shift": 0}, {"floor": 0.001}, {"font_weights": {"*": 2}},
+        {"height": 40}, {"charset": "abc"}, {"min_length": 1}, {"exclude_fonts": ["cm*"]},
+        {"pitch": [0.6, 0.6]},
+        {"effects": {"noise": Noise()}}, {"effects": {"noise": Noise(deviation=(0, 1))}},
+        {"words": str(tmp_path / "words.txt")}, {"shift": 0}, {"least_contrast": 0.2},
+        {"floor": 0.001}, {"font_weights": {"*": 2}},
         {"texts": {"a": MadeUp()}}, {"texts": {"a": MadeUp(max_length=9)}}, {"texts": {"b": RandomStrings()}},
     ]  # fmt: skip
     identities = [base.identity()] + [LineGenerator(**FONTS, **change).identity() for change in changes]

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, features
 
 from ocrtrain.synthesis.fonts import bundled_folder
-from ocrtrain.synthesis.render import Layout, draw_ink, lay_out, open_face
+from ocrtrain.synthesis.render import Layout, draw_ink, lay_out
+from ocrtrain.synthesis.typeface import Typeface, open_face
 
 FOLDER = bundled_folder()
 
 
-def face(size: int = 24, name: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
+def face(size: int = 24, name: str = "DejaVuSans") -> Typeface:
     return open_face(f"{FOLDER}/{name}.ttf", 0, size, False)
 
 
 def layout(
-    text: str = "Hamburg", size: int = 24, name: str = "DejaVuSans", **changes: float | None
+    text: str = "Hamburg",
+    size: int = 24,
+    name: str = "DejaVuSans",
+    **changes: float | tuple[float, float] | None,
 ) -> Layout:
     options = {
         "height": 32,
@@ -76,10 +81,10 @@ def test_no_ink_is_cut_off(
 
 def test_straight_text_is_what_pillow_draws() -> None:
     placed = layout(left=3.0)
-    x0, y0, x1, y1 = face().getbbox("Hamburg", anchor="ls")
+    x0, y0, x1, y1 = face().font.getbbox("Hamburg", anchor="ls")
     plain = Image.new("L", (int(x1 - x0), int(y1 - y0)))
-    ImageDraw.Draw(plain).text((-x0, -y0), "Hamburg", 255, face(), anchor="ls")
-    drawn = draw_ink(placed)
+    ImageDraw.Draw(plain).text((-x0, -y0), "Hamburg", 255, face().font, anchor="ls")
+    drawn = Image.fromarray(draw_ink(placed))
     box, plain_box = drawn.getbbox(), plain.getbbox()
     assert box is not None and plain_box is not None
     np.testing.assert_array_equal(np.asarray(drawn.crop(box)), np.asarray(plain.crop(plain_box)))
@@ -123,11 +128,53 @@ def test_long_lines_are_turned_less() -> None:
     assert long.scale > 0.7
 
 
-@pytest.mark.parametrize("blur", [0.3, 1.0, 2.5])
-def test_blur_is_that_of_the_whole_line(blur: float) -> None:
-    placed = layout("Hamburg", degrees=3.0, width=320)
-    expected = draw_ink(placed).filter(ImageFilter.GaussianBlur(blur))
-    np.testing.assert_array_equal(np.asarray(draw_ink(placed, blur)), np.asarray(expected))
+def test_letters_of_one_pitch_stand_in_cells_of_one_width() -> None:
+    for name in ("DejaVuSans", "cmr10"):
+        boxes = [face(24, name).typeset(text, pitch=0.6).box for text in ("iM", "MM", "Mi", "WW")]
+        cell = round(0.6 * 24)
+        assert all(right <= 2 * cell for _, _, right, _ in boxes)
+        starts = [x for _, x, _ in face(24, name).typeset("MMM", pitch=0.6).pictures]
+        assert [b - a for a, b in pairwise(starts)] == [cell, cell]
+        assert max(ink.shape[1] for ink, _, _ in face(24, name).typeset("WMi", pitch=0.6).pictures) <= cell
+
+
+def test_letters_and_words_move_apart_as_asked() -> None:
+    def width(**gaps: float) -> int:
+        left, _, right, _ = face(40).typeset("to be or", **gaps).box
+        return right - left
+
+    assert width(spacing=0.1) - width() == pytest.approx(0.1 * 40 * 7, abs=1)
+    assert width(word_spacing=0.5) - width() == pytest.approx(0.5 * 40 * 2, abs=1)
+    assert width(spacing=-0.05) < width()
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow without libraqm here")
+def test_pairs_are_kerned_as_harfbuzz_does() -> None:
+    for text in ("AVATAR", "To, Type. Wave", "Yes"):
+        for name in ("DejaVuSans", "DejaVuSerif", "cmr10"):
+            left, _, right, _ = face(100, name).typeset(text).box
+            shaped = open_face(f"{FOLDER}/{name}.ttf", 0, 100, True).font
+            x0, _, x1, _ = shaped.getbbox(text, anchor="ls")
+            assert (left, right) == pytest.approx((x0, x1), abs=4)
+
+
+def test_stretched_and_slanted_ink_is_as_wide_as_said() -> None:
+    plain = layout("HHHH")
+    ink_width, ink_height = 2 * plain.half_width, plain.letters.box[3] - plain.letters.box[1]
+    assert layout("HHHH", stretch=1.5).half_width * 2 == pytest.approx(1.5 * ink_width)
+    leaning = layout("HHHH", slant=0.5)
+    assert leaning.half_width * 2 == pytest.approx(ink_width + 0.5 * ink_height)
+    ink = draw_ink(leaning).astype(float)
+    rows = np.flatnonzero(ink.max(1) > 128)
+    starts = [np.flatnonzero(ink[row] > 128)[0] for row in rows]
+    assert np.polyfit(rows, starts, 1)[0] == pytest.approx(-0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("text", ["Hamburg", "cosmos", "ÅÇgj", "-"])
+def test_a_line_cut_out_along_its_ink_has_the_room_asked_for(text: str) -> None:
+    ink = draw_ink(layout(text, room=(3.0, 6.0)))
+    rows = np.flatnonzero(ink.max(1) > 100)
+    assert rows[0] == pytest.approx(3, abs=1.5) and rows[-1] == pytest.approx(32 - 6 - 1, abs=1.5)
 
 
 def test_no_margins_in_a_fixed_width_put_the_text_in_the_middle() -> None:

@@ -1,0 +1,162 @@
+"""What happens to ink: strokes grow and shrink, bleed, fade and wear off; keys strike unevenly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.effects.effect import InkEffect, Picture, Range, grey_of, ink_of, setting
+from ocrtrain.synthesis.effects.fields import UNIT, smooth, white
+from ocrtrain.synthesis.effects.pixels import gaussian_blur, taken_off
+from ocrtrain.synthesis.effects.warp import shift_columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke(InkEffect):
+    """Strokes wider by `amount` on each side; narrower where it is negative."""
+
+    amount: Range = setting((-0.01, 0.03), -0.1, 0.2)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Spread the darkest (or the lightest) of each pixel's neighbours."""
+        pixels = draws.uniform(*self.amount) * picture.shape[0]
+        choose = np.minimum if pixels > 0 else np.maximum
+        left = abs(pixels)
+        while left > 1 / 256:
+            spread = picture.copy()
+            choose(spread[1:], picture[:-1], out=spread[1:])
+            choose(spread[:-1], picture[1:], out=spread[:-1])
+            choose(spread[:, 1:], picture[:, :-1], out=spread[:, 1:])
+            choose(spread[:, :-1], picture[:, 1:], out=spread[:, :-1])
+            picture = spread if left >= 1 else _mixed(picture, spread, left)
+            left -= 1
+        return picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bleed(InkEffect):
+    """Ink that runs into the paper: softened by `radius`, darkened by `gain`, with `rough` edges."""
+
+    radius: Range = setting((0.01, 0.03), 0.0, 0.1)
+    gain: Range = setting((1.2, 2.0), 1.0, 4.0)
+    rough: Range = setting((0.0, 0.4), 0.0, 1.0)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Blur, then take more of the ink than there was, here more and there less."""
+        radius = draws.uniform(*self.radius) * picture.shape[0]
+        gain, rough = draws.uniform(*self.gain), draws.uniform(*self.rough)
+        paper = ink_of(picture)
+        ink = gaussian_blur(paper, radius)
+        gains = np.arange(256, dtype=np.float32) / 255 * np.float32(2 * rough) + np.float32(1 - rough)
+        table = np.maximum(gains * np.float32(gain * 256), 256).astype(np.uint16)
+        strength = table.take(smooth(draws, picture.shape[:2], 2.0))
+        if picture.ndim == 3:
+            strength = strength[..., None]
+        spread = np.minimum(ink.astype(np.uint32) * strength >> 8, 255).astype(np.uint8)
+        return _lighter(picture, paper, spread)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fade(InkEffect):
+    """Ink that is pale in places of size `length`, by up to `amount` of its darkness."""
+
+    amount: Range = setting((0.0, 0.5), 0.0, 0.95)
+    length: Range = setting((0.3, 3.0), 0.02, 4.0)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Take from the ink what a random field says."""
+        amount = draws.uniform(*self.amount)
+        table = (np.arange(256, dtype=np.float32) * np.float32(amount)).astype(np.uint8)
+        length = draws.uniform(*self.length) * picture.shape[0]
+        return taken_off(picture, table.take(smooth(draws, picture.shape[:2], length)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wear(InkEffect):
+    """Ink that is missing from `amount` of the area, in spots of size `length`, to the `depth` of 1."""
+
+    amount: Range = setting((0.0, 0.15), 0.0, 0.6)
+    length: Range = setting((0.03, 0.12), 0.02, 1.0)
+    depth: Range = setting((0.3, 1.0), 0.0, 1.0)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Take ink off where a random field is highest."""
+        amount, depth = draws.uniform(*self.amount), draws.uniform(*self.depth)
+        # A slope of an eighth of the values, so that spots have no hard edges.
+        above = (np.arange(256, dtype=np.float32) - np.float32(255 * (1 - amount))) / 32
+        table = (np.clip(above, 0, 1) * np.float32(255 * depth)).astype(np.uint8)
+        length = draws.uniform(*self.length) * picture.shape[0]
+        return taken_off(picture, table.take(smooth(draws, picture.shape[:2], length)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strikes(InkEffect):
+    """Keys of a typewriter, each with its own force: letters paler by up to `force`, `offset` off the line.
+
+    What has no empty column within counts as one letter. `bold` is the share of letters struck so hard that
+    their strokes are wider.
+    """
+
+    force: Range = setting((0.0, 0.5), 0.0, 0.95)
+    offset: Range = setting((0.0, 0.03), 0.0, 0.1)
+    bold: Range = setting((0.0, 0.2), 0.0, 1.0)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Find the letters by their columns and change each."""
+        height, width = picture.shape[:2]
+        force, offset, bold = (draws.uniform(*span) for span in (self.force, self.offset, self.bold))
+        letter, count = _letters(picture)
+        numbers = white(draws, 3 * count).reshape(3, count) / np.float32(UNIT)
+        moved = np.clip(numbers[0], -2, 2) * np.float32(offset * height / 2)
+        paler = np.clip(np.abs(numbers[1]) / 2, 0, 1) * np.float32(255 * force)
+        struck = shift_columns(picture, moved[letter]) if offset > 0 else picture
+        hard = _share_above(numbers[2], bold)[letter]
+        if hard.any():
+            wider = struck.copy()
+            np.minimum(wider[:, 1:], struck[:, :-1], out=wider[:, 1:])
+            np.minimum(wider[1:], struck[:-1], out=wider[1:])
+            struck = np.where(hard[:, None] if picture.ndim == 3 else hard, wider, struck)
+        keys = paler.astype(np.uint8)[letter]
+        return taken_off(struck, np.broadcast_to(keys, (height, width)))
+
+
+def _letters(picture: Picture) -> tuple[NDArray[np.int64], int]:
+    """Number the letters: the letter that each column belongs to, int64 [W], and how many there are."""
+    darkest = grey_of(picture).min(axis=0)
+    low, high = int(darkest.min()), int(darkest.max())
+    inked = darkest < low + 0.6 * (high - low)
+    starts = np.empty(len(inked), np.int64)
+    starts[0] = 0
+    # An empty column belongs to the letter before it.
+    np.greater(inked[1:], inked[:-1], out=starts[1:], casting="unsafe")
+    letter = np.cumsum(starts)
+    return letter, int(letter[-1]) + 1
+
+
+def _share_above(numbers: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
+    """Choose about `share` of Gaussian numbers."""
+    from statistics import NormalDist
+
+    if share <= 0:
+        return np.zeros(len(numbers), np.bool_)
+    return numbers > NormalDist().inv_cdf(max(1 - share, 1e-6))
+
+
+def _mixed(picture: Picture, other: Picture, weight: float) -> Picture:
+    """Mix `weight` (of 1) of another picture in."""
+    difference = other.astype(np.int16) - picture
+    difference *= round(weight * 128)
+    difference >>= 7
+    difference += picture
+    return difference.astype(np.uint8)
+
+
+def _lighter(picture: Picture, ink: Picture, other: Picture) -> Picture:
+    """Put `other` ink in the place of `ink`."""
+    change = picture.astype(np.int16)
+    change += ink
+    change -= other
+    return np.clip(change, 0, 255, out=change).astype(np.uint8)

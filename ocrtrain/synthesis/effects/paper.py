@@ -1,0 +1,226 @@
+"""What paper brings along: colour, grain, stains, ruled lines, the other side's text, the lines around."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtrain.errors import InputError
+from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.effects.effect import Effect, InkEffect, Picture, Range, grey_of, ink_of, setting
+from ocrtrain.synthesis.effects.fields import smooth
+from ocrtrain.synthesis.effects.geometry import ink_rows
+from ocrtrain.synthesis.effects.pixels import gaussian_blur, shaded
+from ocrtrain.synthesis.paint import Colour, draw_colours, paint
+
+_LEVELS = np.arange(256, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colours(Effect):
+    """What paints ink and paper: `channels` is 3 for colours, 1 for grey ones, None for what the line has.
+
+    Whatever the picture was like before, its ink is taken to be black.
+    """
+
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (None, 1, 3):
+            what = f"{type(self).__name__}: channels={self.channels}"
+            raise InputError(what, "is neither 1 (grey) nor 3 (RGB)", "set one of them, or leave it out.")
+
+    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+        """Paint the ink on the paper."""
+        channels = self.channels or (1 if picture.ndim == 2 else 3)
+        return paint(~grey_of(picture), *self.draw(draws, channels))
+
+    @abstractmethod
+    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+        """Draw the colours of paper and ink."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyColours(Colours):
+    """Paper and ink in any two colours whose brightness differs by `contrast` of 1 at least."""
+
+    # Beyond a half, grey paper of middle brightness would have no ink.
+    contrast: float = setting(0.35, 0.05, 0.5)
+
+    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+        """Draw the colours of paper and ink."""
+        return draw_colours(draws, channels, self.contrast)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DarkInk(Colours):
+    """Dark ink on light paper: of a brightness in the ranges `ink` and `paper`, of 1, tinted by up to `tint`.
+
+    `inverted` is the share of lines that are light on dark.
+    """
+
+    paper: Range = setting((0.75, 1.0), 0.0, 1.0)
+    ink: Range = setting((0.0, 0.35), 0.0, 1.0)
+    tint: Range = setting((0.0, 0.1), 0.0, 0.5)
+    inverted: float = setting(0.0, 0.0, 1.0)
+
+    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+        """Draw the colours of paper and ink."""
+        paper, ink = (self._tinted(draws.uniform(*span), draws, channels) for span in (self.paper, self.ink))
+        return (ink, paper) if draws.chance(self.inverted) else (paper, ink)
+
+    def _tinted(self, light: float, draws: Draws, channels: int) -> Colour:
+        tint = draws.uniform(*self.tint)
+        warm = draws.uniform(-0.4, 1.0)  # paper yellows, and hardly ever gets blue
+        shades = (light + tint * warm / 2, light, light - tint * warm) if channels == 3 else (light,)
+        return tuple(round(255 * min(max(shade, 0.0), 1.0)) for shade in shades)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient(Effect):
+    """Light that falls off from one side to the other by `amount` of 1."""
+
+    amount: Range = setting((0.0, 0.3), 0.0, 0.9)
+
+    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+        """Darken along a random direction."""
+        height, width = picture.shape[:2]
+        amount, angle = draws.uniform(*self.amount), draws.uniform(0.0, 2 * math.pi)
+        across, down = math.cos(angle), math.sin(angle)
+        total = abs(across) + abs(down)
+        x = np.arange(width, dtype=np.float32) * np.float32(-amount * across / total / width)
+        y = np.arange(height, dtype=np.float32)[:, None] * np.float32(-amount * down / total / height)
+        # Full light in the corner where there is most.
+        brightest = -amount * (min(across, 0.0) + min(down, 0.0)) / total
+        return shaded(picture, x + (y + np.float32(1 - brightest)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texture(Effect):
+    """The paper's grain: patches of size `length`, lighter and darker by up to `amount` of 1."""
+
+    amount: Range = setting((0.0, 0.12), 0.0, 0.5)
+    length: Range = setting((0.03, 0.4), 0.02, 4.0)
+
+    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+        """Add a random field."""
+        amount = draws.uniform(*self.amount)
+        table = np.rint((_LEVELS - np.float32(127.5)) * np.float32(amount)).astype(np.int16)
+        length = draws.uniform(*self.length) * picture.shape[0]
+        grain = table.take(smooth(draws, picture.shape[:2], length))
+        grain = (grain if picture.ndim == 2 else grain[..., None]) + picture
+        return np.clip(grain, 0, 255, out=grain).astype(np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stains(Effect):
+    """Blotches on `area` of the paper, of size `length`, that take `amount` (of 1) of the light."""
+
+    area: Range = setting((0.05, 0.4), 0.0, 1.0)
+    length: Range = setting((0.5, 3.0), 0.1, 4.0)
+    amount: Range = setting((0.05, 0.35), 0.0, 0.8)
+
+    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+        """Darken where a random field is highest."""
+        area, amount = draws.uniform(*self.area), draws.uniform(*self.amount)
+        length = draws.uniform(*self.length) * picture.shape[0]
+        depth = (_LEVELS - np.float32(255 * (1 - area))) / np.float32(48)
+        table = np.float32(1) - np.float32(amount) * np.clip(depth, 0, 1)
+        light = table.take(smooth(draws, picture.shape[:2], length))
+        if picture.ndim == 2:
+            return shaded(picture, light)
+        # Brown: most of the blue goes, and the least of the red.
+        planes = [shaded(picture[..., c], light ** np.float32(p)) for c, p in enumerate((0.6, 0.9, 1.3))]
+        return np.stack(planes, axis=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules(Effect):
+    """Ruled lines: one below the text or two around it, `thickness` thick, that take `amount` of the light.
+
+    `upright` is the share of lines that have a few vertical ones, too, as forms and squared paper do.
+    """
+
+    amount: Range = setting((0.15, 0.7), 0.0, 1.0)
+    thickness: Range = setting((0.02, 0.05), 0.0, 0.15)
+    upright: float = setting(0.2, 0.0, 1.0)
+
+    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+        """Darken rows and columns."""
+        height, width = picture.shape[:2]
+        amount, thickness = draws.uniform(*self.amount), draws.uniform(*self.thickness) * height
+        rows = _bars(height, [draws.uniform(0.68, 1.0) * height], thickness, amount)
+        if draws.chance(0.4):
+            rows *= _bars(height, [draws.uniform(0.0, 0.15) * height], thickness, amount)
+        light = np.broadcast_to(rows[:, None], (height, width))
+        if draws.chance(self.upright):
+            period, start = draws.uniform(0.8, 6.0) * height, draws.uniform(0.0, 1.0)
+            places = [(k + start) * period for k in range(math.ceil(width / period))]
+            light = np.minimum(light, _bars(width, places, thickness, amount))
+        return shaded(picture, light)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowThrough(InkEffect):
+    """Mirrored text of the other side, `amount` (of 1) as dark as the ink, blurred by `radius`."""
+
+    amount: Range = setting((0.05, 0.25), 0.0, 0.6)
+    radius: Range = setting((0.01, 0.06), 0.0, 0.2)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Take the line itself for what is behind it, mirrored and moved."""
+        height, width = picture.shape[:2]
+        amount, radius = draws.uniform(*self.amount), draws.uniform(*self.radius) * height
+        ghost = gaussian_blur(np.roll(ink_of(picture)[:, ::-1], draws.below(width), axis=1), radius)
+        down = round(draws.uniform(-0.6, 0.6) * height)
+        ghost = (_LEVELS * np.float32(amount)).astype(np.uint8).take(ghost)
+        out = picture.copy()
+        here = out[max(down, 0) : height + min(down, 0)]
+        np.subtract(here, np.minimum(here, ghost[max(-down, 0) : height - max(down, 0)]), out=here)
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours(InkEffect):
+    """The lower ends of the line above and the upper ends of the one below, `amount` of the height of each.
+
+    They are pieces of the line itself, moved sideways, and stay `gap` away from its own ink: where that
+    fills the picture, nothing is to be seen of others. `above` and `below` are shares of the lines.
+    """
+
+    amount: Range = setting((0.04, 0.2), 0.0, 0.5)
+    gap: Range = setting((0.02, 0.08), 0.0, 0.3)
+    above: float = setting(0.7, 0.0, 1.0)
+    below: float = setting(0.6, 0.0, 1.0)
+
+    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+        """Copy the ink's lowest rows to the top edge, and its highest to the bottom."""
+        height, width = picture.shape[:2]
+        top, bottom = ink_rows(picture)
+        gap = math.ceil(draws.uniform(*self.gap) * height)
+        out = picture.copy()
+        for chosen, free in ((self.above, top), (self.below, height - bottom)):
+            seen = draws.chance(chosen)
+            rows = min(round(draws.uniform(*self.amount) * height), free - gap, bottom - top)
+            moved = width // 4 + draws.below(width // 2 + 1)
+            if not seen or rows <= 0:
+                continue
+            source = picture[bottom - rows : bottom] if free is top else picture[top : top + rows]
+            target = out[:rows] if free is top else out[height - rows :]
+            np.minimum(target, np.roll(source, moved, axis=1), out=target)
+        return out
+
+
+def _bars(length: int, places: list[float], thickness: float, amount: float) -> NDArray[np.float32]:
+    """Tell how much light is left at each pixel of a row with dark bars at `places`: float32 [length]."""
+    light = np.ones(length, np.float32)
+    for place in places:
+        # Of each pixel, the part that the bar covers.
+        edges = np.arange(length + 1, dtype=np.float32).clip(place - thickness / 2, place + thickness / 2)
+        light -= np.float32(amount) * np.diff(edges)
+    return light.clip(1 - amount, 1)
