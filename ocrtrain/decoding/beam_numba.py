@@ -11,7 +11,7 @@ import numpy as np
 
 from ocrtrain.decoding.score_numba import NEGLIGIBLE, best_alignment, forward, frames_of, tails
 from ocrtrain.decoding.search_numba import PARENT, SYMBOL, end_gain, search
-from ocrtrain.decoding.tables import BLANK, ROOT, START
+from ocrtrain.decoding.tables import ROOT, START
 
 
 @numba.njit(cache=True, nogil=True)
@@ -88,12 +88,10 @@ def _compiled(sources):
             line = log_probs[n, :T]
             start = pattern_starts[n]
             wrong[n], beam, nodes, total, trie, gains, factors = search(
-                line, width, limit, keep, model, pattern, start, words, words_start, most, scales[:T]
+                line, width, limit, keep, model, pattern, start, words, words_start, most, scales[:T], silence
             )
             if wrong[n] >= 0 or beam == 0:
                 continue
-            for t in range(T):
-                silence[t] = np.exp(float(line[t, BLANK]) - scales[t])
             divided = tails(scales, T, tail)
             free = model.symbols[START] < 0 and start < 0 and words_start < 0
             ends, lower = np.zeros(beam), np.empty(beam)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.decoding.reading import as_text
-from ocrtrain.decoding.transcript import Characters, Hypothesis, Transcript
+from ocrtrain.decoding.transcript import Characters, Columns, Hypothesis, Transcript
 from ocrtrain.text import Charset
 
 
@@ -37,26 +37,23 @@ class Readings:
         nbest: Sequence[tuple[Hypothesis, ...]] | None = None,
     ) -> list[Transcript]:
         """Write them down. frames: those of each line; widths: the pixels of each input image, if known."""
-        lines = len(self.counts)
-        scale = np.ones(lines) if widths is None else np.asarray(widths, float) / np.maximum(frames, 1)
-        scale = np.repeat(scale, self.counts)
-        symbols = ("", *charset.symbols)
-        texts = [symbols[label] for label in self.labels.tolist()]
-        columns = (
-            texts,
-            self.probabilities.tolist(),
-            self.first.tolist(),
-            self.last.tolist(),
-            (self.first * scale).tolist(),
-            ((self.last + 1) * scale).tolist(),
+        scales = (
+            [1.0] * len(self.counts)
+            if widths is None
+            else [width / max(own, 1) for width, own in zip(widths, frames, strict=True)]
         )
+        codes = np.array([0, *map(ord, charset.symbols)], "<u4")
+        text = codes[self.labels].tobytes().decode("utf-32-le", "surrogatepass")
+        columns = Columns(text, self.probabilities, self.first, self.last)
         ends = np.cumsum(self.counts).tolist()
         read = [
             as_text(
-                Transcript("".join(texts[start:end]), confidence, Characters(columns, start, end)),
+                Transcript(text[start:end], confidence, Characters(columns, start, end, scale)),
                 charset.writing,
             )
-            for start, end, confidence in zip([0, *ends][:lines], ends, self.confidences, strict=True)
+            for start, end, confidence, scale in zip(
+                [0, *ends[:-1]], ends, self.confidences, scales, strict=True
+            )
         ]
         return read if nbest is None else list(map(_with_nbest, read, nbest))
 

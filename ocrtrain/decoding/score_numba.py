@@ -14,19 +14,26 @@ import numpy as np
 from ocrtrain.decoding.tables import BLANK
 
 NEGLIGIBLE = 1e-10
+SOME = 8  # frames that are judged alike
 
 
 @numba.njit(cache=True, nogil=True)
 def tails(scales, T, tail):
     """Fill tail [T + 1]: what probability that is scaled as a frame's is worth in units of the last frame's.
 
+    It decides what is negligible, so a value may be too small: it is that of the first of some frames.
     Returns the logarithm of all divisors of T frames together.
     """
     rest = 0.0
     tail[T] = 1.0
-    for t in range(T - 1, -1, -1):
-        rest += scales[t]
-        tail[t] = np.exp(min(rest, 0.0))
+    for stop in range(T, 0, -SOME):
+        lowest = 0.0
+        for t in range(stop - 1, max(stop - SOME, 0) - 1, -1):
+            rest += scales[t]
+            lowest = min(lowest, rest)
+        value = np.exp(lowest)
+        for t in range(max(stop - SOME, 0), stop):
+            tail[t] = value
     return rest
 
 
@@ -78,7 +85,7 @@ def forward(log_probs, scales, silence, tail, labels, factors, lower, align, row
                         best_inflow, source = old_best_l[i - 1], 2
             elif begin < 0:
                 break
-            share = np.exp(float(log_probs[i - 1, k]) - scales[i - 1])
+            share = np.exp(log_probs[i - 1, k] - scales[i - 1])
             quiet = silence[i - 1]
             b, label = (b + label) * quiet, (label + inflow * factor) * share
             if b + label < least * tail[i]:

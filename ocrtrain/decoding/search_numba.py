@@ -202,8 +202,13 @@ def _grown_line(values, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, words_start, most, scales):
-    """Search one line; fill scales [T], the logarithm of what each frame's probabilities were divided by.
+def search(
+    log_probs, width, limit, keep, model, pattern, pattern_start, words, words_start, most, scales, silence
+):
+    """Search one line.
+
+    Fills scales [T], the logarithm of what each frame's probabilities were divided by, and silence [T], what
+    that makes of the blank's.
 
     log_probs: [T, K] of the line's own frames; width: prefixes to keep; limit: the log-probability below
     which a frame's symbol is passed over; keep: the share of the beam's best below which a prefix is
@@ -227,6 +232,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
 
     # The beam: nodes, and probabilities of their alignments that end in a blank and in their last symbol.
     nodes, blank, label = np.empty(width, np.int32), np.empty(width), np.empty(width)
+    ends = np.empty(width, np.int32)  # their last symbols
     next_blank, next_label, total = np.empty(width), np.empty(width), np.empty(width)
     # For each prefix of the beam, those that are one symbol longer and in the beam too, as linked lists.
     longer, other = np.empty(width, np.int32), np.empty(width, np.int32)
@@ -235,7 +241,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
     size = 4 * width + K
     options, values, scratch = np.empty((size, 3), np.int32), np.empty(size), np.empty(size)
     candidates, shares, dense = np.empty(K, np.int32), np.empty(K), np.zeros(K)
-    nodes[0], blank[0], label[0], beam = ROOT, 1.0, 0.0, 1
+    nodes[0], ends[0], blank[0], label[0], beam = ROOT, BLANK, 1.0, 0.0, 1
     if bound and _too_late(ROOT, BLANK, T, trie, pattern, words):
         beam = 0
 
@@ -250,7 +256,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
                 if not row[k] < limit:
                     candidates[found] = k
                     found += 1
-        top = row[BLANK]
+        top = np.float64(row[BLANK])
         if found == 0 and top < limit:  # so many classes that none stands out
             for k in range(1, K):
                 candidates[k - 1] = k
@@ -260,20 +266,22 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
         for i in range(found):
             healthy &= not np.isnan(row[candidates[i]])
             if row[candidates[i]] > top:
-                top, lead = row[candidates[i]], i
+                top, lead = np.float64(row[candidates[i]]), i
         if not healthy or not abs(top) < np.inf:
             return t, 0, nodes, total, trie, gains, factors
         scales[t] = top
-        silence = np.exp(float(row[BLANK]) - top)
-        if found == 0 and not bound:
+        if found == 0 and not bound:  # the blank is the best, and alone
+            silence[t] = 1.0
             for b in range(beam):
-                blank[b] = (blank[b] + label[b]) * silence
+                blank[b] += label[b]
                 label[b] = 0.0
             continue
+        quiet = np.exp(row[BLANK] - top)
+        silence[t] = quiet
         if found > 0:
             candidates[0], candidates[lead] = candidates[lead], candidates[0]
         for i in range(found):
-            shares[i] = np.exp(float(row[candidates[i]]) - top)
+            shares[i] = np.exp(row[candidates[i]] - top)
             dense[candidates[i]] = shares[i]
 
         for b in range(beam):
@@ -282,15 +290,15 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
         floor, best = np.inf, 0.0
         for b in range(beam):
             node = nodes[b]
-            k = trie[node, SYMBOL]
-            next_blank[b] = total[b] * silence
+            k = ends[b]
+            next_blank[b] = total[b] * quiet
             next_label[b] = 0.0
             if node != ROOT:
                 next_label[b] = label[b] * dense[k]
                 place = trie[trie[node, PARENT], PLACE]
                 if place >= 0:
                     other[b], longer[place] = longer[place], b
-                    source = blank[place] if trie[nodes[place], SYMBOL] == k else total[place]
+                    source = blank[place] if ends[place] == k else total[place]
                     next_label[b] += source * dense[k] * factors[node]
             if bound:
                 left = T - 1 - t
@@ -309,7 +317,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
         ready = beam
         for b in range(beam):
             parent = nodes[b]
-            own = trie[parent, SYMBOL]
+            own = ends[b]
             if ready + found > options.shape[0]:
                 size = 2 * (ready + found)
                 options, values, scratch = _grown(options, size), _grown_line(values, size), np.empty(size)
@@ -327,7 +335,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
                 if value * most <= floor:
                     continue
                 known = longer[b]
-                while known >= 0 and trie[nodes[known], SYMBOL] != k:
+                while known >= 0 and ends[known] != k:
                     known = other[known]
                 if known >= 0:  # in the beam: counted above
                     continue
@@ -377,13 +385,14 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
                     if node == count:
                         count += 1
                 blank[kept], label[kept] = 0.0, value
-            nodes[kept] = node
+            nodes[kept], ends[kept] = node, trie[node, SYMBOL]
             trie[node, PLACE] = kept
             kept += 1
             if value == best and kept > 1:
                 # The best goes first, with its best symbol: the rest is measured against it from the start.
                 first, last = nodes[0], kept - 1
                 nodes[0], nodes[last] = node, first
+                ends[0], ends[last] = ends[last], ends[0]
                 blank[0], blank[last] = blank[last], blank[0]
                 label[0], label[last] = label[last], label[0]
                 trie[node, PLACE], trie[first, PLACE] = 0, last
@@ -397,6 +406,7 @@ def search(log_probs, width, limit, keep, model, pattern, pattern_start, words, 
                 blank[b] /= best
                 label[b] /= best
             scales[t] += np.log(best)
+            silence[t] /= best
 
     for b in range(beam):
         total[b] = blank[b] + label[b]

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Character(NamedTuple):
     """One symbol of a reading, and where it stands.
@@ -23,6 +26,15 @@ class Character(NamedTuple):
     x1: float
 
 
+class Columns(NamedTuple):
+    """The characters of a batch, one line after another: fields of `Character`, positions in frames."""
+
+    text: str
+    probabilities: NDArray[np.floating[Any]]
+    first: NDArray[np.integer[Any]]
+    last: NDArray[np.integer[Any]]
+
+
 class Characters(Sequence[Character]):
     """The characters of one line among those of a batch, each made when it is asked for.
 
@@ -30,11 +42,11 @@ class Characters(Sequence[Character]):
     longer than decoding them.
     """
 
-    __slots__ = ("_begin", "_columns", "_end")
+    __slots__ = ("_begin", "_columns", "_end", "_scale")
 
-    def __init__(self, columns: tuple[Sequence[Any], ...], begin: int, end: int) -> None:
-        """columns: one for each field of `Character`, of which this line has `begin` to `end` - 1."""
-        self._columns, self._begin, self._end = columns, begin, end
+    def __init__(self, columns: Columns, begin: int, end: int, scale: float) -> None:
+        """columns: of which this line has `begin` to `end` - 1; scale: the width of a frame."""
+        self._columns, self._begin, self._end, self._scale = columns, begin, end, scale
 
     def __len__(self) -> int:
         return self._end - self._begin
@@ -46,13 +58,15 @@ class Characters(Sequence[Character]):
     def __getitem__(self, index: slice) -> tuple[Character, ...]: ...
 
     def __getitem__(self, index: int | slice) -> Character | tuple[Character, ...]:
-        if isinstance(index, slice):
-            return tuple(self)[index]
-        place = range(self._begin, self._end)[index]
-        return Character._make(column[place] for column in self._columns)
+        return tuple(self)[index]
 
     def __iter__(self) -> Iterator[Character]:
-        return map(Character._make, zip(*(c[self._begin : self._end] for c in self._columns), strict=True))
+        own = slice(self._begin, self._end)
+        text, probabilities = self._columns.text[own], self._columns.probabilities[own]
+        first, last = self._columns.first[own], self._columns.last[own]
+        x0, x1 = first * self._scale, (last + 1) * self._scale
+        numbers = (column.tolist() for column in (probabilities, first, last, x0, x1))
+        return map(Character._make, zip(text, *numbers, strict=True))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (Characters, tuple)) and tuple(self) == tuple(other)

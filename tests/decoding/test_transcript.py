@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 
-from ocrtrain.decoding.transcript import Character, Characters, Transcript
+from ocrtrain.decoding.transcript import Character, Characters, Columns, Transcript
 
-COLUMNS = (
-    list("abcd"),
-    [0.1, 0.2, 0.3, 0.4],
-    [0, 2, 4, 6],
-    [1, 3, 5, 7],
-    [0.0, 2.0, 4.0, 6.0],
-    [1.0, 3.0, 5.0, 7.0],
-)
-B, C = Character("b", 0.2, 2, 3, 2.0, 3.0), Character("c", 0.3, 4, 5, 4.0, 5.0)
+COLUMNS = Columns("abcd", np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]))
+B, C = Character("b", 0.2, 2, 3, 20.0, 40.0), Character("c", 0.3, 4, 5, 40.0, 60.0)
 
 
 def test_characters_are_those_of_their_line() -> None:
-    characters = Characters(COLUMNS, 1, 3)
+    characters = Characters(COLUMNS, 1, 3, 10.0)
     assert len(characters) == 2 and list(characters) == [B, C]
     assert (characters[0], characters[-1], characters[1:]) == (B, C, (C,))
     assert characters == (B, C) == characters and characters != (B,) and characters != [B, C]
@@ -30,6 +24,6 @@ def test_characters_are_those_of_their_line() -> None:
 
 
 def test_a_transcript_travels_without_its_batch() -> None:
-    transcript = Transcript("bc", 0.5, Characters(COLUMNS, 1, 3))
+    transcript = Transcript("bc", 0.5, Characters(COLUMNS, 1, 3, 10.0))
     again = pickle.loads(pickle.dumps(transcript))
     assert again == transcript and isinstance(again.characters, tuple)
