@@ -18,26 +18,22 @@ from numpy.typing import NDArray
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_share, plan_by_width, plan_epoch
 from ocrtrain.data.dataset import Collate, LineDataset
-from ocrtrain.data.formats import Columns, open_lines
+from ocrtrain.data.formats import Columns
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.image import Channels
 from ocrtrain.data.inspection import conflicts, inspect
 from ocrtrain.data.loader import LineLoader
 from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
+from ocrtrain.data.opening import Opening, Source
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.screening import suspects, symbols_of
-from ocrtrain.data.skipped import enforce
-from ocrtrain.data.sources import LineSource
 from ocrtrain.data.stored import FileImages, StoredLines
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis import LineGenerator
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle
 from ocrtrain.text.normalization import Normalization
 
 log = logging.getLogger(__name__)
-
-Source = str | LineSource
 
 CONFLICTS_UP_TO = 200_000  # lines; looking for equal files among more would keep people waiting
 
@@ -45,8 +41,6 @@ _RUNS = {
     "rtl": "texts run from right to left: learned in display order, read in logical order",
     "auto": "lines run as most of their letters do: learned in display order, read in logical order",
 }
-DRAWN = 20_000  # lines of a generator in a mixture, unless it says how many
-_ENTRY = ("path", "image_column", "text_column", "val", "generator", "lines", "source", "weight")
 
 
 class LineData(LightningDataModule):
@@ -106,12 +100,16 @@ class LineData(LightningDataModule):
             raise InputError("data.mix", "stands beside data.train", "put all training lines into data.mix.")
         self.preprocess = Preprocess(height, channels, width, multiple, ink and channels == 1)
         self.train_source, self.val_source, self.mix = train, val, mix
-        self.lines_per_epoch, self.columns = lines_per_epoch, Columns(image_column, text_column)
+        self.lines_per_epoch = lines_per_epoch
         self.writing = Writing(normalization, direction)
         self.given_charset = None if charset is None else Charset(charset, self.writing)
         self.augment, self.batch_size, self.holdout = augment, batch_size, holdout
         self.budget = None if batch_pixels is None else Budget(batch_pixels / height, multiple)
         self.max_skipped, self.drop_unknown, self.seed = max_skipped, drop_unknown, seed
+        # To tell ink from paper takes their colours, but a grey image is not to become three equal ones.
+        pixels: Channels = "any" if self.preprocess.ink else 3 if channels == 3 else 1
+        columns = Columns(image_column, text_column)
+        self.opening = Opening(train, val, mix, columns, pixels, max_skipped, seed)
         self.timeout = timeout
         cores = os.cpu_count() or 1
         self.workers = max(1, min(8, cores // 2)) if workers is None else workers
@@ -126,10 +124,10 @@ class LineData(LightningDataModule):
         trained on, to be used unless another is given, and with its writing. Logs one line per finding;
         raises InputError for what must not be left out in silence.
         """
-        parts = self._training_parts()
-        aside = self._validation_parts()
-        self._settle_writing(parts, charset)
-        self.charset = self._choose_charset(parts)
+        parts, aside = self.opening.training_parts(), self.opening.validation_parts()
+        seen = [self._seen(part) for part in parts]
+        self._settle_writing(parts, seen, charset)
+        self.charset = self._choose_charset(parts, seen)
         for part in parts:
             if isinstance(part.source, StoredLines):
                 part.indices = self._inspect(part, columns_per_frame)
@@ -207,48 +205,6 @@ class LineData(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def _training_parts(self) -> list[Part]:
-        if self.mix is None:
-            if self.train_source is None:
-                why = "must be given"
-                raise InputError("data.train", why, "data.train=DIR, or several sources in data.mix.")
-            return [Part("", self._source(self.train_source, "data.train", self.columns))]
-        if not self.mix:
-            raise InputError("data.mix", "is empty", "name sources: 'data.mix={old: DIR, new: DIR}'.")
-        return [self._mixed_part(str(name), entry) for name, entry in self.mix.items()]
-
-    def _mixed_part(self, name: str, entry: Any) -> Part:
-        key = f"data.mix.{name}"
-        if not isinstance(entry, Mapping):
-            entry = {"path": entry}
-        if unknown := [str(field) for field in entry if field not in _ENTRY]:
-            raise InputError(f"{key}.{unknown[0]}", "no such setting", f"It has {', '.join(_ENTRY)}.")
-        given = [entry[field] for field in ("path", "generator", "source") if entry.get(field) is not None]
-        if len(given) != 1:
-            raise InputError(key, "needs a path or a generator, and one of the two", f"{key}.path=DIR")
-        weight = entry.get("weight", 1.0)
-        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
-            raise InputError(f"{key}.weight={weight}", "is no share", "give a number above 0.")
-        source = given[0]
-        if isinstance(source, LineGenerator):
-            source = GeneratedLines(source, int(entry.get("lines") or DRAWN), self.seed)
-        return Part(name, self._source(source, f"{key}.path", self._columns(entry)), float(weight))
-
-    def _columns(self, entry: Mapping[str, Any]) -> Columns:
-        image, text = entry.get("image_column"), entry.get("text_column")
-        return Columns(image or self.columns.image, text or self.columns.text)
-
-    def _validation_parts(self) -> list[Part]:
-        """Open the lines that are there for validation alone, or for that of one source of a mixture."""
-        if self.val_source is not None:
-            return [Part("", self._source(self.val_source, "data.val", self.columns))]
-        parts = []
-        for name, entry in (self.mix or {}).items():
-            if isinstance(entry, Mapping) and entry.get("val") is not None:
-                source = self._source(entry["val"], f"data.mix.{name}.val", self._columns(entry))
-                parts.append(Part(str(name), source))
-        return parts
-
     def _training_set(self, parts: list[Part]) -> LineDataset:
         if self.mix is None:
             source, indices = parts[0].source, parts[0].indices
@@ -262,23 +218,21 @@ class LineData(LightningDataModule):
                 raise InputError(f"data.mix.{part.name}", "has no line in an epoch", "raise its weight.")
         return LineDataset(mixed, self.preprocess, self.charset, self.augment, self.seed)
 
-    def _source(self, source: Source, name: str, columns: Columns) -> LineSource:
-        if not isinstance(source, (str, os.PathLike)):
-            return source
-        # To tell ink from paper takes their colours, but a grey image is not to become three equal ones.
-        channels: Channels = "any" if self.preprocess.ink else 3 if self.preprocess.channels == 3 else 1
-        opened = open_lines(source, channels, columns)
-        log.info("%s=%s is %s", name, source, opened.format)
-        if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
-            log.warning("%s", notice)
-        return opened
+    def _seen(self, part: Part) -> set[str]:
+        """Collect the characters of a part's texts in the normal form, or those that it draws."""
+        source = part.source
+        if isinstance(source, StoredLines):
+            return symbols_of(source.originals, replace(self.writing, direction="none"))
+        return set(source.generator.charset.symbols) if isinstance(source, GeneratedLines) else set()
 
-    def _settle_writing(self, parts: list[Part], trained: Charset | None) -> None:
+    def _settle_writing(self, parts: list[Part], seen: list[set[str]], trained: Charset | None) -> None:
         """Decide how lines run; a model that is trained on has learned one way already."""
         if trained is not None:
             self.writing = trained.writing
         else:
-            texts = [*chain.from_iterable(map(texts_of, parts))]
+            turns = runs_right_to_left("".join(chain.from_iterable(seen)))
+            # Millions of texts are not to be unpacked for what their characters say.
+            texts = [*chain.from_iterable(map(texts_of, parts))] if turns else []
             self.writing = replace(self.writing, direction=settle(self.writing.direction, texts))
         if self.given_charset is None:
             self.given_charset = trained
@@ -290,7 +244,7 @@ class LineData(LightningDataModule):
     def _frames(self, columns_per_frame: int) -> Callable[[float], int]:
         return lambda aspect: -(-self.preprocess.columns(aspect) // columns_per_frame)
 
-    def _choose_charset(self, parts: list[Part]) -> Charset:
+    def _choose_charset(self, parts: list[Part], seen: list[set[str]]) -> Charset:
         drawn = [self._drawn_symbols(p.source) for p in parts if isinstance(p.source, GeneratedLines)]
         if self.given_charset is not None:
             known = set(self.given_charset.symbols)
@@ -304,7 +258,8 @@ class LineData(LightningDataModule):
         stored = [part.source for part in parts if isinstance(part.source, StoredLines)]
         if not stored and len(drawn) == 1:
             return Charset(drawn[0], self.writing)
-        seen = (symbols_of(source.originals, self.writing) for source in stored)
+        if self.writing.direction in ("auto", "rtl"):  # where brackets are learned as they look
+            seen = [symbols_of(source.originals, self.writing) for source in stored]
         return Charset(sorted(set(chain.from_iterable(drawn)).union(*seen)), self.writing)
 
     def _drawn_symbols(self, source: GeneratedLines) -> tuple[str, ...]:
