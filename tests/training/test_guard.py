@@ -164,6 +164,7 @@ def test_a_loader_worker_that_is_killed_is_named(
     monkeypatch.setattr(Recognition, "training_step", training_step)
     words = [*FOUR[:2], "trainer.max_steps=100", "data.workers=1", "checkpoint.every_n_steps=1"]
     ended = fit(*words, "run=mine", code=2)
-    assert f"a loader worker (process {killed}): was ended by a signal: Killed" in ended.stderr
+    # Torch tells of the signal only if it hears of it before it misses the worker.
+    assert f"a loader worker (process {killed}): " in ended.stderr
     assert "data.workers" in ended.stderr and "Traceback" not in ended.stderr
     assert Path("runs/mine/checkpoints/last.ckpt").is_file()
