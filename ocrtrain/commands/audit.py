@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,9 +12,9 @@ from ocrtrain.audit import Audit, audit
 from ocrtrain.audit.page import page
 from ocrtrain.audit.summary import as_json, format_audit
 from ocrtrain.commands.progress import Progress
+from ocrtrain.commands.settings import whole_number, worker_count
 from ocrtrain.data.formats import open_lines
 from ocrtrain.data.preprocess import Preprocess
-from ocrtrain.errors import InputError
 from ocrtrain.files import write_text_atomically
 from ocrtrain.text import Writing
 
@@ -30,8 +29,7 @@ def run(config: DictConfig) -> Audit:
     Ends with exit code 2 if `strict` and there is more to tell than notes.
     """
     data = config.data
-    examples, workers = _whole(config, "examples", 1), config.workers
-    workers = _cores() if workers is None else _whole(config, "workers", 1)
+    examples, workers = whole_number(config, "examples", 1), worker_count(config)
     preprocess = Preprocess(data.height, 1, data.width)
     writing = Writing(data.normalization, data.direction)
     # Grey is enough to see what is the same, and a third of the work.
@@ -50,14 +48,3 @@ def run(config: DictConfig) -> Audit:
     if config.strict and result.flawed:
         raise SystemExit(2)
     return result
-
-
-def _whole(config: DictConfig, key: str, least: int) -> int:
-    value = config[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {least} or more.")
-    return value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from pathlib import Path
@@ -17,6 +16,7 @@ from omegaconf import DictConfig
 from ocrtrain import __version__, cache
 from ocrtrain.command_line.quoting import quoted
 from ocrtrain.commands.progress import Progress
+from ocrtrain.commands.settings import whole_number, worker_count
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable, write_text_atomically
 from ocrtrain.synthesis import LineGenerator
@@ -36,8 +36,8 @@ def run(config: DictConfig) -> None:
     if config.output is None and config.preview is None:
         way_on = "For example: python -m ocrtrain generate output=lines count=10000"
         raise InputError("output", "must be given", way_on)
-    count, seed = _whole(config, "count", 1), _whole(config, "seed", 0)
-    workers = _cores() if config.workers is None else _whole(config, "workers", 1)
+    count, seed = whole_number(config, "count", 1), whole_number(config, "seed", 0)
+    workers = worker_count(config)
     generator = _build(config)
     if config.preview is not None:
         preview = Path(str(config.preview)).expanduser()
@@ -138,18 +138,6 @@ def _build(config: DictConfig) -> LineGenerator:
             raise error.__cause__ from None
         raise
     return generator
-
-
-def _whole(config: DictConfig, key: str, least: int) -> int:
-    value = config[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {least} or more.")
-    return value
-
-
-def _cores() -> int:
-    # Those that this process may use, which in a container or a batch job are not all.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _choices() -> list[str]:

@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from ocrtrain.commands.run_folder import plain
+from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
 from ocrtrain.training.processes import LAUNCHED, on_gpus, place
 from ocrtrain.training.trouble import ended_by
@@ -72,7 +73,7 @@ def processes_to_start(settings: DictConfig) -> int:
             str(error).partition("\n")[0],
             "devices=auto takes what there is.",
         ) from error
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if not on_gpus(accelerator) and trainer.num_devices > max(cores, 2):
         raise InputError(
             f"trainer.devices={wanted}", f"but this machine has {cores} cores", "one process a core at most."
@@ -114,7 +115,7 @@ def start(order: Path, number: int, count: int, port: int, config: DictConfig) -
     if not on_gpus(str(config.trainer.accelerator)):
         threads = str(max(1, (os.cpu_count() or 1) // count))  # together no more than there are cores
         own = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **own}
-    command = [sys.executable, "-m", "ocrtrain.command_line.rank", str(order), str(record)]
+    command = [sys.executable, "-m", "ocrtrain.commands.rank", str(order), str(record)]
     # A pipe tells a process when this one is gone. A session of its own: Ctrl-C comes through us, once.
     process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, start_new_session=True)
     return Rank(number, process, record)

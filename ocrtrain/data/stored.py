@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -99,7 +100,7 @@ class FileImages:
         return read_image(self.where(index), channels)
 
 
-class EncodedImages:
+class EncodedImages(ABC):
     """Images that lie within something bigger: what gives their bytes is a subclass's."""
 
     def __init__(self, place: str, table: LineTable) -> None:
@@ -109,9 +110,9 @@ class EncodedImages:
         """Give the path of the whole and the image's name in it."""
         return f"{self.place}#{self.table.names[index]}"
 
+    @abstractmethod
     def encoded(self, index: int) -> bytes:
         """Read the image's bytes."""
-        raise NotImplementedError
 
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""

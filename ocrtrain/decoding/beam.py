@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ocrtrain.cores import usable_cores
 from ocrtrain.decoding.automaton import Rules, joined, no_rules
 from ocrtrain.decoding.inputs import check_shapes, not_a_number
 from ocrtrain.decoding.language_model import LanguageModel
@@ -78,7 +79,7 @@ class BeamDecoder:
         self.charset = charset
         self.beam_width = _at_least("beam_width", beam_width, 1)
         self.nbest = _at_least("nbest", nbest, 0)
-        self.threads = _cores() if threads is None else _at_least("threads", threads, 1)
+        self.threads = usable_cores() if threads is None else _at_least("threads", threads, 1)
         self.lm = load_language_model(lm, charset.symbols) if isinstance(lm, (str, os.PathLike)) else lm
         self._model = _bound(self.lm, lm_weight, lm_bonus, charset)
         if isinstance(words, (str, os.PathLike)):
@@ -292,10 +293,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
     os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _at_least(name: str, value: int, least: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Space
 from ocrtrain.sweep.study import NEVER_RAN, abandoned, finished, sign_of_life
@@ -261,8 +262,7 @@ def shown(value: Any) -> str:
 
 def environment_of(gpus: list[int | str] | None, parallel: int) -> Callable[[int], dict[str, str]]:
     """What each slot's training finds in its environment: a GPU of its own, its share of the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // parallel))
+    threads = str(max(1, usable_cores() // parallel))
     own = {} if parallel == 1 else {n: threads for n in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     own = {name: value for name, value in own.items() if name not in os.environ}
 

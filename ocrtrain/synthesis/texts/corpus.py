@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,8 +40,9 @@ class _Corpus(TextSource):
         self._texts.check(charset)
         self._prepare(self._texts.lines)
 
+    @abstractmethod
     def _prepare(self, lines: Sequence[str]) -> None:
-        raise NotImplementedError
+        """Make of the files' lines what `draw` needs."""
 
     def _varied(self, text: str, draws: Draws) -> str:
         if self.capitals_share and draws.chance(self.capitals_share):
