@@ -1,4 +1,4 @@
-"""A loader of batches that says which of its workers hangs."""
+"""A loader of batches that says which of its workers hangs, or is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from ocrtrain.data.batch import Batch
 
 
 class LineLoader(DataLoader[Batch]):
-    """A DataLoader of batches of lines; a timeout's RuntimeError names the worker that is waited for."""
+    """A DataLoader of batches of lines.
+
+    Raises RuntimeError that names the worker where one hangs (a timeout) or has died, also where torch
+    meets the death while it takes over a batch and passes on the bare error of the connection.
+    """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         batches: Any = super().__iter__()
@@ -21,9 +25,16 @@ class LineLoader(DataLoader[Batch]):
             except StopIteration:
                 return
             except RuntimeError as error:
-                if "DataLoader timed out" not in str(error):
-                    raise
-                raise RuntimeError(self._silent(batches)) from error
+                if "DataLoader timed out" in str(error):
+                    raise RuntimeError(self._silent(batches)) from error
+                if "Pin memory thread" in str(error) and (gone := _gone(batches)):
+                    raise RuntimeError(gone) from error
+                raise
+            except (ConnectionError, EOFError, FileNotFoundError) as error:
+                # A batch stays its worker's until it is taken over through the worker's socket.
+                if gone := _gone(batches):
+                    raise RuntimeError(gone) from error
+                raise
             yield batch
 
     def _silent(self, batches: Any) -> str:
@@ -35,3 +46,12 @@ class LineLoader(DataLoader[Batch]):
             number, process = 0, 0
         worker = f"worker {number} (process {process})"
         return f"DataLoader timed out: {worker} was silent for {self.timeout:g} seconds"
+
+
+def _gone(batches: Any) -> str:
+    """Say which of a loader's workers have ended by themselves, in torch's own words; "" if none has."""
+    workers = getattr(batches, "_workers", [])
+    for worker in workers:
+        worker.join(timeout=1 / len(workers))  # its socket closes a moment before it is seen to have ended
+    pids = ", ".join(str(worker.pid) for worker in workers if not worker.is_alive())
+    return f"DataLoader worker (pid(s) {pids}) exited unexpectedly" if pids else ""

@@ -1,11 +1,15 @@
-"""A loader worker that hangs is named."""
+"""A loader worker that hangs or dies is named."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import time
 
 import pytest
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from ocrtrain.data.loader import LineLoader
@@ -34,6 +38,25 @@ def test_a_worker_that_hangs_is_named() -> None:
     named = reason.what.removeprefix("loader worker 0 (process ").removesuffix(")")
     assert int(named) in workers and "data.timeout" in reason.way_on
     del batches, caught  # which ends the workers
+
+
+class Drawn(Dataset[Tensor]):
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.full((1000,), index)
+
+
+def test_a_worker_that_dies_between_drawing_and_handing_over_is_named() -> None:
+    batches = iter(LineLoader(Drawn(), sampler=range(9), num_workers=1, batch_size=None))
+    assert next(batches)[0] == 0
+    (worker,) = multiprocessing.active_children()
+    time.sleep(0.5)  # the next two wait in the queue: names of memory that the worker still has to hand over
+    assert worker.pid is not None
+    with pytest.raises(RuntimeError, match=f"DataLoader worker .*{worker.pid}") as caught:
+        os.kill(worker.pid, signal.SIGKILL)
+        list(batches)
+    reason = explained(caught.value, None, 0, 4)
+    assert isinstance(reason, InputError) and reason.what == f"a loader worker (process {worker.pid})"
+    del batches, caught
 
 
 def test_a_loader_without_workers_gives_all() -> None:
