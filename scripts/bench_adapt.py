@@ -161,7 +161,7 @@ def adapt(way: str, settings: list[str], lines: Path, options: argparse.Namespac
 def call(command: list[str]) -> str:
     """Run a command to its end and return what it said; stops if it fails."""
     with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "OCRTRAIN_CACHE": cache}
+        environment = {"OCRTRAIN_CACHE": cache, **os.environ}
         ended = subprocess.run(command, capture_output=True, text=True, env=environment)
     if ended.returncode:
         sys.exit(f"{' '.join(command)}\n{ended.stdout[-2000:]}\n{ended.stderr[-3000:]}")
