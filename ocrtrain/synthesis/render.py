@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.typeface import Typeface, Typeset
+from ocrtrain.synthesis.typeface import Letters, Typeset
 
 # Long lines are turned less: their ends rise by this share of the height at most.
 _RISE = 0.35
@@ -41,7 +41,7 @@ class Layout:
 
 def lay_out(
     text: str,
-    face: Typeface,
+    face: Letters,
     *,
     height: int,
     width: int | None,

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,8 @@ Ink = NDArray[np.uint8]
 _OPEN_FONTS = 256
 # What the pictures of letters may take up in a process before they are drawn anew, in bytes.
 _ROOM = 1 << 26
-# So many letters at most are drawn at once.
-_TOGETHER = 100
 # Of a typewriter's cell, the part that its widest letters fill.
-_CELL = 0.96
+CELL = 0.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,18 @@ class Typeset:
             np.maximum(place, ink, out=place)
 
 
+class Letters(Protocol):
+    """A face at one size that places the letters of a text, or only measures them."""
+
+    size: int
+    direction: Direction
+
+    def typeset(
+        self, text: str, spacing: float = 0.0, word_spacing: float = 0.0, pitch: float = 0.0
+    ) -> Typeset:
+        """Place the letters of `text` side by side, all in ems (see `Typeface.typeset`)."""
+
+
 class Typeface:
     """A face at one size, in pixels per em, and the way its texts run, for which `shaping` must be true."""
 
@@ -96,10 +107,10 @@ class Typeface:
             return _typeset([(whole.ink, whole.x, whole.y)])
         pictures: list[tuple[Ink, int, int]] = []
         gap, word_gap, cell = spacing * self.size, word_spacing * self.size, round(pitch * self.size)
-        kerning = {} if pitch else _kerning(self.path, self.index)
+        kerning = {} if pitch else kerning_of(self.path, self.index)
         pen, before = 0.0, ""
         for letter in text:
-            glyph = self._glyphs.get(letter) or self._keep(letter)
+            glyph = self._glyphs.get(letter) or self._keep(letter, text)
             if cell:
                 glyph = self._narrow(letter, glyph, cell)
                 pictures.append((glyph.ink, round(pen) + (cell - glyph.ink.shape[1]) // 2, glyph.y))
@@ -114,22 +125,16 @@ class Typeface:
             before = letter
         return _typeset(pictures)
 
-    def _keep(self, letter: str) -> Glyph:
-        """Draw a letter, and with it those that other faces had to draw: to open a font costs as much."""
-        if len(_alphabet) < _TOGETHER:
-            _alphabet[letter] = None
-        glyph = self._draw(letter)
-        kept = {
-            other: self._draw(other) for other in _alphabet if other not in self._glyphs and other != letter
-        }
-        self._glyphs.update(kept)
-        self._glyphs[letter] = glyph
-        _make_room(sum(one.ink.size + 300 for one in (glyph, *kept.values())))
-        return glyph
+    def _keep(self, letter: str, text: str) -> Glyph:
+        """Draw a letter, and with it all others of `text` that are not kept: the font is open now."""
+        new = {other: self._draw(other) for other in dict.fromkeys(text) if other not in self._glyphs}
+        self._glyphs.update(new)
+        _make_room(sum(one.ink.size + 300 for one in new.values()))
+        return new[letter]
 
     def _narrow(self, letter: str, glyph: Glyph, cell: int) -> Glyph:
         """Make a letter no wider than a typewriter's `cell`."""
-        width = max(1, round(_CELL * cell))
+        width = max(1, round(CELL * cell))
         if not glyph.ink.size or glyph.ink.shape[1] <= width:
             return glyph
         if (letter, cell) not in self._narrowed:
@@ -164,8 +169,6 @@ def _open_font(path: str, index: int, size: int, shaping: bool) -> ImageFont.Fre
     return ImageFont.truetype(path, size, index, layout_engine=engine)
 
 
-# Letters that were asked for, the first ones of all.
-_alphabet: dict[str, None] = {}
 _used = 0
 
 
@@ -190,7 +193,7 @@ def _typeset(pictures: list[tuple[Ink, int, int]]) -> Typeset:
 
 
 @cache
-def _kerning(path: str, index: int) -> dict[str, float]:
+def kerning_of(path: str, index: int) -> dict[str, float]:
     """Read by how much pairs of letters stand apart from what their advances say, in ems.
 
     Only from the table of that name: fonts with newer ones alone have none here.
