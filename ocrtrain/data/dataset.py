@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
+from ocrtrain.data.compiled import compiled
 from ocrtrain.data.ink import is_grey
 from ocrtrain.data.mixture import JoinedLines, MixedLines
 from ocrtrain.data.preprocess import Preprocess
@@ -57,6 +58,7 @@ class LineDataset(Dataset):
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
         self._chosen = None if indices is None else np.asarray(indices, np.int64)
+        compiled()  # here, or each worker would do it
 
     def __len__(self) -> int:
         return len(self.source) if self._chosen is None else len(self._chosen)
@@ -82,9 +84,11 @@ class LineDataset(Dataset):
         if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
-            # First to the model's height: what changes a scan of 600 dpi would take longer than reading it.
-            image = self.preprocess.shrunk(image)
-            image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
+            draws = (self.seed, epoch, index, 0x617567)
+            # NumPy takes numbers of 32 bits from an array sooner, and draws the same.
+            fits = min(draws) >= 0 and max(draws) < 2**32
+            rng = np.random.default_rng(np.array(draws, np.uint32) if fits else draws)
+            image = self.augment(image, rng, self.preprocess.height)
         text = self.charset.writing.normalize(line.text)
         part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
         labels = self.charset.encode_known(text)
@@ -101,16 +105,18 @@ class Collate:
         good = [s for s in samples if isinstance(s, Sample)]
         n = len(good)
         width = self.preprocess.padded_width(max((s.pixels.shape[2] for s in good), default=1))
-        pixels = np.zeros((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
+        pixels = np.empty((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
         targets = np.zeros((n, max((len(s.labels) for s in good), default=0)), np.int64)
         for i, sample in enumerate(good):
-            pixels[i, :, :, : sample.pixels.shape[2]] = sample.pixels
+            own = sample.pixels.shape[2]
+            pixels[i, :, :, :own] = sample.pixels
+            pixels[i, :, :, own:] = 0
             targets[i, : len(sample.labels)] = sample.labels
         return Batch(
             pixels=torch.from_numpy(pixels),
-            widths=torch.tensor([s.pixels.shape[2] for s in good], dtype=torch.int64),
+            widths=torch.from_numpy(np.array([s.pixels.shape[2] for s in good], np.int64)),
             targets=torch.from_numpy(targets),
-            target_lengths=torch.tensor([len(s.labels) for s in good], dtype=torch.int64),
+            target_lengths=torch.from_numpy(np.array([len(s.labels) for s in good], np.int64)),
             texts=[s.text for s in good],
             sources=[s.source for s in good],
             parts=[s.part for s in good],
