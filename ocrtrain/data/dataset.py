@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -58,6 +59,7 @@ class LineDataset(Dataset):
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
         self._chosen = None if indices is None else np.asarray(indices, np.int64)
+        self._generator = np.random.Generator(np.random.PCG64(0))
         compiled()  # here, or each worker would do it
 
     def __len__(self) -> int:
@@ -84,15 +86,26 @@ class LineDataset(Dataset):
         if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
-            draws = (self.seed, epoch, index, 0x617567)
-            # NumPy takes numbers of 32 bits from an array sooner, and draws the same.
-            fits = min(draws) >= 0 and max(draws) < 2**32
-            rng = np.random.default_rng(np.array(draws, np.uint32) if fits else draws)
-            image = self.augment(image, rng, self.preprocess.height)
+            image = self.augment(image, self._draws_of(epoch, index), self.preprocess.height)
         text = self.charset.writing.normalize(line.text)
         part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
         labels = self.charset.encode_known(text)
         return Sample(self.preprocess(image), labels, text, line.source, part)
+
+    def _draws_of(self, epoch: int, index: int) -> np.random.Generator:
+        """Give what line `index` of `epoch` draws from, until the next one asks.
+
+        To make a generator takes as long as a tenth of reading an image; to set one anew does not.
+        """
+        name = blake2b(f"augment:{self.seed}:{epoch}:{index}".encode(), digest_size=32).digest()
+        start, step = int.from_bytes(name[:16], "little"), int.from_bytes(name[16:], "little") | 1
+        self._generator.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": start, "inc": step},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        return self._generator
 
 
 @dataclass(frozen=True, slots=True)
