@@ -35,7 +35,7 @@ from ocrtrain.data.formats.writers import WrittenLine, writing
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.screening import symbols_of
 from ocrtrain.data.stored import StoredLines
-from ocrtrain.text import Charset
+from ocrtrain.text import Charset, Writing
 
 
 def rate(read: Callable[[int], int], runs: int) -> float:
@@ -64,7 +64,9 @@ def limit(source: StoredLines, count: int, runs: int) -> float:
 def batches(source: StoredLines, augment: Augment | None, count: int, runs: int) -> float:
     """Read batches as training does, with the defaults of data=lines, in this process."""
     preprocess = Preprocess()
-    dataset = LineDataset(source, preprocess, Charset(sorted(symbols_of(source.originals))), augment)
+    dataset = LineDataset(
+        source, preprocess, Charset(sorted(symbols_of(source.originals, Writing()))), augment
+    )
     collate = Collate(preprocess)
 
     def read(run: int) -> int:

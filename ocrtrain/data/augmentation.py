@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ocrtrain.data.compiled import compiled
 from ocrtrain.data.ink import ink_on_white
+from ocrtrain.errors import InputError
 from ocrtrain.synthesis.effects import Effect, Effects
 
 
@@ -39,51 +42,61 @@ class Augment:
     def __post_init__(self, effects: Mapping[str, Effect | None] | None) -> None:
         chain = Effects(effects, self.least_contrast, where="data.augment.effects")
         object.__setattr__(self, "chain", chain)
+        if compiled() is None:
+            raise InputError(
+                "data.augment",
+                "needs Numba, which cannot run here",
+                "reinstall numba, or set data.augment=null.",
+            )
 
-    def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Change image [H, W] or [H, W, 3] by draws from `rng` alone."""
-        height, width = image.shape[:2]
-        stretch = 1.0 + rng.uniform(-self.stretch, self.stretch)
-        scale = 1.0 - rng.uniform(0.0, self.scale)
-        rotation = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
+    def __call__(
+        self, image: NDArray[np.uint8], rng: np.random.Generator, height: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Change image [H, W] or [H, W, 3] by draws from `rng` alone; scale a higher one down to `height`."""
+        rows, columns = image.shape[:2]
+        height = rows if height is None else min(rows, height)
+        width = max(1, round(columns * height / rows))
+        draws = rng.random(7).tolist()
+        stretch = 1.0 + self.stretch * (2.0 * draws[0] - 1.0)
+        scale = 1.0 - self.scale * draws[1]
+        rotation = math.radians(self.rotation * (2.0 * draws[2] - 1.0))
         # A rotation moves the ends of a long line: never further than by a tenth of the height.
-        rotation = float(np.clip(rotation, -0.2 * height / width, 0.2 * height / width))
-        slant = rng.uniform(-self.slant, self.slant)
-        shift = rng.uniform(0.0, 1.0) * (1.0 - scale) * height
+        most = 0.2 * height / width
+        rotation = min(max(rotation, -most), most)
+        slant = self.slant * (2.0 * draws[3] - 1.0)
+        shift = draws[4] * (1.0 - scale) * height
+        gain = 1.0 + self.contrast * (2.0 * draws[5] - 1.0)
+        noise = self.noise * draws[6]
         out_width = max(1, round(width * stretch * scale))
 
-        # Pillow's affine transform maps each output point (x, y) to the input point that it shows.
+        # Where in the image each point (x, y) of the outcome comes from.
         ax, ay = 1.0 / (stretch * scale), 1.0 / scale
         cx, cy = out_width / 2, height / 2
+        wider = columns / width
         matrix = (
-            ax,
-            slant,
-            width / 2 - ax * cx - slant * cy,
+            wider * ax,
+            wider * slant,
+            wider * (width / 2 - ax * cx - slant * cy),
             rotation,
             ay,
             -shift * ay - rotation * cx,
         )
-        paper = _paper(image)
-        picture = Image.fromarray(image).transform(
-            (out_width, height),
-            Image.Transform.AFFINE,
-            matrix,
-            Image.Resampling.BILINEAR,
-            fillcolor=tuple(paper.tolist()) if image.ndim == 3 else int(paper),
-        )
-        pixels = np.asarray(picture)
-        gain = 1.0 + rng.uniform(-self.contrast, self.contrast)
-        noise = rng.uniform(0.0, self.noise)
-        grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(noise)
-        grain += (pixels.astype(np.float32) - paper) * np.float32(gain) + paper
-        changed = np.clip(grain, 0.0, 255.0).astype(np.uint8)
+        planes = [image] if image.ndim == 2 else [image[..., channel] for channel in range(image.shape[2])]
+        done = [
+            compiled().changed(
+                *(np.ascontiguousarray(plane), height, out_width, matrix, gain, noise),
+                *(rng.bit_generator.random_raw(), _quantiles()),
+            )
+            for plane in planes
+        ]
+        changed: NDArray[np.uint8] = done[0] if image.ndim == 2 else np.stack(done, axis=2)
         if not self.chain.steps:
             return changed
         name = f"{rng.integers(1 << 63)}"
         return self.chain(changed, name, ink_on_white(changed))
 
 
-def _paper(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Guess the paper's shade, one number per channel, from points all over the image."""
-    points = image[:: max(1, image.shape[0] // 8), :: max(1, image.shape[1] // 64)]
-    return np.median(points, axis=(0, 1)).astype(np.uint8)
+@functools.cache
+def _quantiles() -> NDArray[np.float32]:
+    quantiles: NDArray[np.float32] = compiled().quantiles()
+    return quantiles

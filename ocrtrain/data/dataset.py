@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
+from ocrtrain.data.compiled import compiled
 from ocrtrain.data.ink import is_grey
 from ocrtrain.data.mixture import JoinedLines, MixedLines
 from ocrtrain.data.preprocess import Preprocess
@@ -57,6 +59,8 @@ class LineDataset(Dataset):
         self.source, self.preprocess, self.charset = source, preprocess, charset
         self.augment, self.seed = augment, seed
         self._chosen = None if indices is None else np.asarray(indices, np.int64)
+        self._generator = np.random.Generator(np.random.PCG64(0))
+        compiled()  # here, or each worker would do it
 
     def __len__(self) -> int:
         return len(self.source) if self._chosen is None else len(self._chosen)
@@ -82,13 +86,26 @@ class LineDataset(Dataset):
         if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
             image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
-            # First to the model's height: what changes a scan of 600 dpi would take longer than reading it.
-            image = self.preprocess.shrunk(image)
-            image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
+            image = self.augment(image, self._draws_of(epoch, index), self.preprocess.height)
         text = self.charset.writing.normalize(line.text)
         part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
         labels = self.charset.encode_known(text)
         return Sample(self.preprocess(image), labels, text, line.source, part)
+
+    def _draws_of(self, epoch: int, index: int) -> np.random.Generator:
+        """Give what line `index` of `epoch` draws from, until the next one asks.
+
+        To make a generator takes as long as a tenth of reading an image; to set one anew does not.
+        """
+        name = blake2b(f"augment:{self.seed}:{epoch}:{index}".encode(), digest_size=32).digest()
+        start, step = int.from_bytes(name[:16], "little"), int.from_bytes(name[16:], "little") | 1
+        self._generator.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": start, "inc": step},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        return self._generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +118,18 @@ class Collate:
         good = [s for s in samples if isinstance(s, Sample)]
         n = len(good)
         width = self.preprocess.padded_width(max((s.pixels.shape[2] for s in good), default=1))
-        pixels = np.zeros((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
+        pixels = np.empty((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
         targets = np.zeros((n, max((len(s.labels) for s in good), default=0)), np.int64)
         for i, sample in enumerate(good):
-            pixels[i, :, :, : sample.pixels.shape[2]] = sample.pixels
+            own = sample.pixels.shape[2]
+            pixels[i, :, :, :own] = sample.pixels
+            pixels[i, :, :, own:] = 0
             targets[i, : len(sample.labels)] = sample.labels
         return Batch(
             pixels=torch.from_numpy(pixels),
-            widths=torch.tensor([s.pixels.shape[2] for s in good], dtype=torch.int64),
+            widths=torch.from_numpy(np.array([s.pixels.shape[2] for s in good], np.int64)),
             targets=torch.from_numpy(targets),
-            target_lengths=torch.tensor([len(s.labels) for s in good], dtype=torch.int64),
+            target_lengths=torch.from_numpy(np.array([len(s.labels) for s in good], np.int64)),
             texts=[s.text for s in good],
             sources=[s.source for s in good],
             parts=[s.part for s in good],

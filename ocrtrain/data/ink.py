@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.compiled import compiled
+
 FAINTEST = 8.0  # grey levels between paper and ink, below which there is only noise
 
 
@@ -19,7 +21,10 @@ def ink_on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if image.ndim == 3 and is_grey(image):
         image = image[..., 0]
     if image.ndim == 2:
-        return _levels(image)[image]
+        if (loops := compiled()) is not None:
+            shown: NDArray[np.uint8] = loops.ink_on_white(np.ascontiguousarray(image), round(FAINTEST**2))
+            return shown
+        return levels(image)[image]
     # A quarter of the pixels tells the two colours as well as all of them.
     sample = image[::2, ::2] if min(image.shape[:2]) >= 8 else image
     sample = sample.reshape(-1, 3)
@@ -41,7 +46,7 @@ def ink_on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(share, 0.0, 255.0, out=share).astype(np.uint8)
 
 
-def _levels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def levels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Answer for each grey level at once, by how often each occurs: uint8 [256]."""
     sample = image[::2, ::2] if min(image.shape) >= 8 else image
     counts = np.bincount(sample.ravel(), minlength=256)
