@@ -28,6 +28,7 @@ _ROOM = 1 << 26
 _TOGETHER = 100
 # Of a typewriter's cell, the part that its widest letters fill.
 _CELL = 0.96
+_FAR = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +180,15 @@ def _make_room(more: int) -> None:
 
 
 def _typeset(pictures: list[tuple[Ink, int, int]]) -> Typeset:
-    seen = [(ink, x, y) for ink, x, y in pictures if ink.size]
-    box = (
-        min((x for _, x, _ in seen), default=0),
-        min((y for _, _, y in seen), default=-1),
-        max((x + ink.shape[1] for ink, x, _ in seen), default=1),
-        max((y + ink.shape[0] for ink, _, y in seen), default=0),
-    )
-    return Typeset(seen, box)
+    seen = [picture for picture in pictures if picture[0].size]
+    if not seen:
+        return Typeset(seen, (0, -1, 1, 0))
+    left, top, right, bottom = _FAR, _FAR, -_FAR, -_FAR
+    for ink, x, y in seen:
+        height, width = ink.shape
+        left, top = min(left, x), min(top, y)
+        right, bottom = max(right, x + width), max(bottom, y + height)
+    return Typeset(seen, (left, top, right, bottom))
 
 
 @cache

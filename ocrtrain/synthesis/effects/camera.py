@@ -128,9 +128,11 @@ class LowResolution(Effect):
         small = (max(1, round(scale * width)), max(1, round(scale * height)))
         if small == (width, height):
             return picture
-        image = Image.fromarray(picture).resize(small, Image.Resampling.BILINEAR)
-        back = Image.Resampling.NEAREST if sharp else Image.Resampling.BILINEAR
-        return np.asarray(image.resize((width, height), back))
+        from ocrtrain.synthesis.effects import warp_kernels
+
+        out = np.empty_like(picture, order="C")
+        warp_kernels.coarsen(as_channels(picture), small[1], small[0], sharp, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)

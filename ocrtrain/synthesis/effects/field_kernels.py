@@ -207,11 +207,14 @@ def mirrored_ink(picture, paper, moved, out):
     """Fill out with the ink, what is darker than paper (uint8 [C]), mirrored and moved around the edge."""
     height, width, channels = picture.shape
     for y in range(height):
-        for x in range(width):
-            at = width - 1 - x + moved
-            at = at - width if at >= width else at
-            for c in range(channels):
-                out[y, x, c] = max(paper[c], picture[y, at, c]) - picture[y, at, c]
+        row, new = picture[y], out[y]
+        for c in range(channels):
+            for x in range(moved):
+                value = row[moved - 1 - x, c]
+                new[x, c] = max(paper[c], value) - value
+            for x in range(moved, width):
+                value = row[width - 1 - x + moved, c]
+                new[x, c] = max(paper[c], value) - value
 
 
 @numba.njit(cache=True, nogil=True)
@@ -228,4 +231,4 @@ def darken(picture, ghost, down, amount, out):
             continue
         ink = dark[y - down]
         for i in range(length):
-            new[i] = np.uint8(max(_F(row[i]) - _F(np.uint8(_F(ink[i]) * amount)), _F(0)))
+            new[i] = np.uint8(max(_F(row[i]) - _F(ink[i]) * amount + _F(0.5), _F(0)))

@@ -10,83 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-BITS = 8
-STEPS = 1 << BITS  # of a pixel: what shifts, and places between pixels, are rounded to
-
 _F = np.float32
-
-
-@numba.njit(cache=True, nogil=True)
-def shift_columns(picture, shifts, paper, out):
-    """Move column x down by shifts[x] / STEPS pixels: int32 [W]. paper: uint8 [C], what comes in."""
-    height, width, channels = picture.shape
-    for y in range(height):
-        for x in range(width):
-            place = y * STEPS - shifts[x]
-            above, weight = place >> BITS, place & (STEPS - 1)
-            if above < -1 or above >= height:
-                for c in range(channels):
-                    out[y, x, c] = paper[c]
-                continue
-            # Beyond the first and the last row, paper stands in.
-            upper, lower = max(above, 0), min(above + 1, height - 1)
-            for c in range(channels):
-                first = np.int32(picture[upper, x, c] if above >= 0 else paper[c])
-                second = np.int32(picture[lower, x, c] if above < height - 1 else paper[c])
-                out[y, x, c] = first + (((second - first) * weight + STEPS // 2) >> BITS)
-
-
-@numba.njit(cache=True, nogil=True)
-def displace(picture, at_x, at_y, paper, out):
-    """Show at each point the one that at_x and at_y, float32 [rows, columns] each, name for it.
-
-    They are for points evenly spread over `out`, which may be of another size than the picture, corners
-    included, and interpolated between these.
-    """
-    high, wide, channels = picture.shape
-    height, width, _ = out.shape
-    rows, columns = at_x.shape
-    line_x = np.empty(columns, np.int32)
-    line_y = np.empty(columns, np.int32)
-    for y in range(height):
-        place = y * (rows - 1) / max(height - 1, 1)
-        row = min(int(place), rows - 2)
-        f = _F(place - row)
-        for k in range(columns):  # in 64ths of a step, so that what follows can count in whole numbers
-            line_x[k] = int((at_x[row, k] + f * (at_x[row + 1, k] - at_x[row, k])) * _F(64 * STEPS))
-            line_y[k] = int((at_y[row, k] + f * (at_y[row + 1, k] - at_y[row, k])) * _F(64 * STEPS))
-        for k in range(columns - 1):
-            start = (k * (width - 1) + columns - 2) // (columns - 1)
-            end = ((k + 1) * (width - 1) + columns - 2) // (columns - 1) if k < columns - 2 else width
-            length = max((width - 1) / (columns - 1), 1e-6)
-            slope_x, slope_y = (line_x[k + 1] - line_x[k]) / length, (line_y[k + 1] - line_y[k]) / length
-            for x in range(start, end):
-                along = x - k * length
-                ix = (line_x[k] + int(along * slope_x) + 32) >> 6
-                iy = (line_y[k] + int(along * slope_y) + 32) >> 6
-                left, top = ix >> BITS, iy >> BITS
-                fx, fy = ix & (STEPS - 1), iy & (STEPS - 1)
-                if left < -1 or top < -1 or left >= wide or top >= high:
-                    for c in range(channels):
-                        out[y, x, c] = paper[c]
-                    continue
-                inside = left >= 0 and top >= 0 and left < wide - 1 and top < high - 1
-                for c in range(channels):
-                    if inside:
-                        a, b = np.int32(picture[top, left, c]), np.int32(picture[top, left + 1, c])
-                        d, e = np.int32(picture[top + 1, left, c]), np.int32(picture[top + 1, left + 1, c])
-                    else:
-                        a = b = d = e = np.int32(paper[c])
-                        if top >= 0:
-                            a = np.int32(picture[top, left, c]) if left >= 0 else a
-                            b = np.int32(picture[top, left + 1, c]) if left < wide - 1 else b
-                        if top < high - 1:
-                            d = np.int32(picture[top + 1, left, c]) if left >= 0 else d
-                            e = np.int32(picture[top + 1, left + 1, c]) if left < wide - 1 else e
-                    upper = a * STEPS + (b - a) * fx
-                    lower = d * STEPS + (e - d) * fx
-                    value = upper * STEPS + (lower - upper) * fy + (STEPS * STEPS // 2)
-                    out[y, x, c] = value >> (2 * BITS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -163,7 +87,7 @@ def draw_spots(picture, numbers, largest, out):
     numbers, int64 [3, n], of 32 bits, draw each one's row, column and shade and side.
     """
     height, width, channels = picture.shape
-    out[:] = picture
+    out.reshape(-1)[:] = picture.reshape(-1)
     for k in range(numbers.shape[1]):
         top, left = (numbers[0, k] * height) >> 32, (numbers[1, k] * width) >> 32
         shade = 255 if numbers[2, k] & 1 else 0
@@ -242,13 +166,18 @@ def tones(grey, noise, grain, local, away, gain, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def paint(ink, table, out):
-    """Give each amount of ink, uint8 [H, W], its colour in the table, uint8 [256, 3]."""
-    height, width = ink.shape
-    for y in range(height):
-        for x in range(width):
-            for c in range(3):
-                out[y, x, c] = table[ink[y, x], c]
+def paint(ink, paper, steps, out):
+    """Give each amount of ink, uint8 [H, W], a colour: paper + ink * steps, float32 [C], rounded down."""
+    channels = out.shape[2]
+    target = out.reshape(-1, channels)
+    if channels == 1:
+        start, step, flat = paper[0], steps[0], out.reshape(-1)
+        for i, amount in enumerate(ink.reshape(-1)):
+            flat[i] = np.uint8(start + _F(amount) * step)
+        return
+    for i, amount in enumerate(ink.reshape(-1)):
+        for c in range(3):
+            target[i, c] = np.uint8(paper[c] + _F(amount) * steps[c])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -369,16 +298,23 @@ def ink_rows(picture, paper, dark):
     """
     height, width, channels = picture.shape
     farthest = np.zeros(height, np.int64)
-    weights = np.array([77, 150, 29], np.int64) if channels == 3 else np.array([256], np.int64)
     sign = 1 if dark else -1
     for y in range(height):
-        most = -(1 << 20)
+        if channels == 1:
+            row = picture[y].reshape(-1)
+            least, greatest = row[0], row[0]
+            for x in range(width):
+                least, greatest = min(least, row[x]), max(greatest, row[x])
+            farthest[y] = sign * (np.int64(paper[0]) - np.int64(least if dark else greatest))
+            continue
+        farthest[y] = -(1 << 20)
         for x in range(width):
-            away = 0
-            for c in range(channels):
-                away += weights[c] * (np.int64(paper[c]) - np.int64(picture[y, x, c]))
-            most = max(most, sign * away)
-        farthest[y] = most
+            red, green, blue = (
+                np.int64(paper[0]) - np.int64(picture[y, x, 0]),
+                np.int64(paper[1]) - np.int64(picture[y, x, 1]),
+                np.int64(paper[2]) - np.int64(picture[y, x, 2]),
+            )
+            farthest[y] = max(farthest[y], sign * (77 * red + 150 * green + 29 * blue))
     middle = farthest.max() / 2
     top, bottom = -1, 0
     for y in range(height):
