@@ -57,7 +57,7 @@ ORIGINAL: Mapping[str, Effect | None] = MappingProxyType(
 )
 
 # To be raised when the same settings come to draw other lines.
-_RECIPE = 2
+_RECIPE = 3
 # So many texts are tried for one that shaping makes something of in some font, and so many to see how many
 # do not come to that.
 _TRIES, _PROBES = 50, 200

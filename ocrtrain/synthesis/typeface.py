@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from ocrtrain.synthesis.direction import Direction, draw_text, text_box
+from ocrtrain.synthesis.tables import open_tables
 
 _log = logging.getLogger(__name__)
 Ink = NDArray[np.uint8]
@@ -197,11 +198,9 @@ def _kerning(path: str, index: int) -> dict[str, float]:
 
     Only from the table of that name: fonts with newer ones alone have none here.
     """
-    from fontTools.ttLib import TTFont
-
     pairs: dict[str, float] = {}
     try:
-        with TTFont(path, fontNumber=index, lazy=True) as font:
+        with open_tables(path, index) as font:
             if "kern" in font:
                 letters: dict[str, list[str]] = {}
                 for code, name in (font.getBestCmap() or {}).items():
