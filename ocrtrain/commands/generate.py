@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from ocrtrain.commands.settings import whole_number, worker_count
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable, write_text_atomically
 from ocrtrain.synthesis import LineGenerator
-from ocrtrain.synthesis.folder import IMAGES, LABELS, RECORD, image_name, remove_generated, write_images
+from ocrtrain.synthesis.folder import (
+    IMAGES,
+    LABELS,
+    RECORD,
+    draw_files,
+    image_name,
+    remove_generated,
+    write_images,
+)
 from ocrtrain.synthesis.preview import COLUMNS, ROWS, draw_preview
 
 _OWN_KEYS = ("output", "preview", "count", "seed", "workers", "overwrite", "debug")
@@ -30,7 +39,8 @@ def run(config: DictConfig) -> None:
     """Write `count` lines into `output`: images/NUMBER.png, and labels.txt once all of them are there.
 
     The images depend on the seed and the settings, and neither on the number of workers nor on interruptions:
-    run again, it goes on where it stopped. With `preview`, a picture of the first 64 lines is written, and no
+    run again, it goes on where it stopped. In other formats than pairs, `output` appears when all lines are
+    there, or not at all. With `preview`, a picture of the first 64 lines is written, and no
     line unless `output` is given, too. Raises `InputError` for settings and folders that do not fit.
     """
     if config.output is None and config.preview is None:
@@ -46,6 +56,10 @@ def run(config: DictConfig) -> None:
         if config.output is None:
             return
     output = Path(str(config.output)).expanduser().absolute()
+    if config.format != "pairs":
+        _write_whole(config, generator, output, seed, count, workers)
+        _say_next(config, seed, count)
+        return
 
     record = {"version": __version__, "count": count, "seed": seed, "synthesis": generator.identity()}
     prepare(output, record, bool(config.overwrite))
@@ -57,6 +71,33 @@ def run(config: DictConfig) -> None:
 
     there = f" ({count - drawn:,} were there already)" if drawn < count else ""
     print(f"{output}: {count:,} lines{there}, {IMAGES}/ and {LABELS}, {len(generator.fonts)} fonts")
+    _say_next(config, seed, count)
+
+
+def _write_whole(
+    config: DictConfig, generator: LineGenerator, output: Path, seed: int, count: int, workers: int
+) -> None:
+    """Write lines in one of the formats that appear when all is there, or not at all."""
+    from ocrtrain.data.formats.writers import WrittenLine, writing
+
+    if config.overwrite:
+        raise InputError(
+            "overwrite=true",
+            f"is for format=pairs, not for {config.format}",
+            "name a new folder, or remove the old one.",
+        )
+    with (
+        writing(str(config.format), output) as writer,
+        closing(draw_files(generator, seed, count, workers)) as drawn,
+        Progress("lines", count) as progress,
+    ):
+        for image, text, name in drawn:
+            writer.write(WrittenLine(image, text, name))
+            progress(1)
+    print(f"{output}: {count:,} lines, {config.format}, {len(generator.fonts)} fonts")
+
+
+def _say_next(config: DictConfig, seed: int, count: int) -> None:
     print("Next, lines to validate on and a training:")
     given = str(config.output).rstrip("/\\")
     print(

@@ -24,6 +24,7 @@ from ocrtrain.cache import cache_folder
 from ocrtrain.errors import InputError
 from ocrtrain.files import write_text_atomically
 from ocrtrain.synthesis.shaping import is_invisible, script_of
+from ocrtrain.synthesis.tables import open_tables
 
 _log = logging.getLogger(__name__)
 # To be raised when the rules below change: what was remembered under others is then examined anew.
@@ -191,10 +192,9 @@ def _mapped(face: Face) -> frozenset[int]:
     """
     # Imported here: with a warm cache no run needs it.
     from fontTools import agl
-    from fontTools.ttLib import TTFont
 
     try:
-        with TTFont(face.path, fontNumber=face.index, lazy=True) as font:
+        with open_tables(face.path, face.index) as font:
             names: dict[int, str] = dict(font.getBestCmap() or {})
     except Exception as error:  # fontTools raises whatever a broken table leads to
         _log.warning("font %s left out: %s", face.path, error)

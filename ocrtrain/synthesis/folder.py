@@ -9,18 +9,24 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
 from ocrtrain.synthesis.generator import LineGenerator
+
+Result = TypeVar("Result")
 
 IMAGES, LABELS, RECORD = "images", "labels.txt", "generate.json"
 
@@ -73,30 +79,57 @@ def write_images(
     `report` is told of every few lines that are there. Raises `InputError` if an image cannot be written.
     """
     _remove_leftovers(folder)
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    workers = min(workers, len(chunks))
     drawn = 0
-    if workers == 1:
-        for chunk in chunks:
-            drawn += _write_chunk(generator, folder, seed, chunk)
-            report(len(chunk))
-        return drawn
-    # Spawned, not forked: the same on every system, and safe whatever threads the process has.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(generator, folder, seed))
-    try:
-        for chunk, drawn_now in zip(chunks, pool.map(_write_in_worker, chunks), strict=True):
+    with closing(_by_chunks(partial(_write_chunk, generator, folder, seed), count, workers)) as written:
+        for chunk, drawn_now in written:
             drawn += drawn_now
             report(len(chunk))
+    return drawn
+
+
+def draw_files(
+    generator: LineGenerator, seed: int, count: int, workers: int
+) -> Generator[tuple[bytes, str, str], None, None]:
+    """Draw lines 0 ... count - 1, in their order: each one's PNG file, its text and its source."""
+    with closing(_by_chunks(partial(_draw_chunk, generator, seed), count, workers)) as drawn:
+        for _, files in drawn:
+            yield from files
+
+
+def _by_chunks(
+    work: Callable[[range], Result], count: int, workers: int
+) -> Generator[tuple[range, Result], None, None]:
+    """Do some work for every hundred of `count` lines, in several processes, and give what comes of it."""
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    workers = min(workers, len(chunks))
+    if workers == 1:
+        for chunk in chunks:
+            yield chunk, work(chunk)
+        return
+    # Spawned, not forked: the same on every system, and safe whatever threads the process has.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
+    try:
+        yield from zip(chunks, pool.map(_work_in_process, chunks), strict=True)
     except BrokenProcessPool:
         raise InputError(
             f"workers={workers}",
             "a process that drew lines was ended from outside, perhaps for want of memory",
-            "run the same command again, with fewer workers: it goes on where it stopped.",
+            "run the same command again, with fewer workers: with format=pairs, it goes on where it stopped.",
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return drawn
+
+
+def _draw_chunk(generator: LineGenerator, seed: int, indices: range) -> list[tuple[bytes, str, str]]:
+    lines = (generator.line(seed, 0, index) for index in indices)
+    return [(_png(line.image), line.text, line.source) for line in lines]
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    picture = io.BytesIO()
+    Image.fromarray(image).save(picture, "PNG", compress_level=1)
+    return picture.getvalue()
 
 
 def _write_chunk(generator: LineGenerator, folder: Path, seed: int, indices: range) -> int:
@@ -106,9 +139,7 @@ def _write_chunk(generator: LineGenerator, folder: Path, seed: int, indices: ran
         # A file without content is what a power cut leaves of one that was just written.
         if os.path.exists(path) and os.path.getsize(path) > 0:
             continue
-        picture = io.BytesIO()
-        Image.fromarray(generator.line(seed, 0, index).image).save(picture, "PNG", compress_level=1)
-        _write(path, picture.getvalue())
+        _write(path, _png(generator.line(seed, 0, index).image))
         drawn += 1
     return drawn
 
@@ -139,21 +170,21 @@ def _remove_leftovers(folder: Path) -> None:
                     file.unlink()
 
 
-# What a worker process draws with.
-_task: tuple[LineGenerator, Path, int]
+# What a worker process does.
+_work: Callable[[range], Any]
 
 
-def _begin(generator: LineGenerator, folder: Path, seed: int) -> None:
-    global _task
-    _task = (generator, folder, seed)
+def _begin(work: Callable[[range], Any]) -> None:
+    global _work
+    _work = work
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes; the first one ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _write_in_worker(indices: range) -> int:
-    return _write_chunk(*_task, indices)
+def _work_in_process(indices: range) -> Any:
+    return _work(indices)
 
 
 def _end_with_parent() -> None:

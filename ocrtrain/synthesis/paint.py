@@ -1,4 +1,4 @@
-"""Ink on paper -> a picture in colour or grey, by table."""
+"""Ink on paper -> a picture in colour or grey."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from ocrtrain.synthesis.draws import Draws
 Colour = tuple[int, ...]
 
 _TRIES = 8
-_RAMP = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
 
 
 def brightness(colour: Colour) -> float:
@@ -37,12 +36,10 @@ def draw_colours(draws: Draws, channels: int, contrast: float) -> tuple[Colour, 
 
 def paint(ink: NDArray[np.uint8], paper_colour: Colour, ink_colour: Colour) -> NDArray[np.uint8]:
     """Colour a picture of ink [H, W], 0 for none to 255: [H, W] for grey colours, [H, W, 3] for RGB ones."""
-    paper = np.array(paper_colour, np.float32)
-    shades = (_RAMP * (np.array(ink_colour, np.float32) - paper) + (paper + 0.5)).astype(np.uint8)
-    if len(paper_colour) == 1:
-        return shades[:, 0].take(ink)
     from ocrtrain.synthesis.effects import kernels
 
-    picture = np.empty((*ink.shape, 3), np.uint8)
-    kernels.paint(np.ascontiguousarray(ink), shades, picture)
-    return picture
+    paper = np.array(paper_colour, np.float32)
+    steps = (np.array(ink_colour, np.float32) - paper) / np.float32(255)
+    picture = np.empty((*ink.shape, len(paper_colour)), np.uint8)
+    kernels.paint(np.ascontiguousarray(ink), paper + np.float32(0.5), steps, picture)
+    return picture if picture.shape[2] == 3 else picture[..., 0]

@@ -110,7 +110,7 @@ def draw_ink(layout: Layout) -> NDArray[np.uint8]:
 
 
 def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects import warp_kernels
 
     border = 2  # so that the edges of the ink fade out in the resampling
     ink = layout.letters.draw(border)
@@ -118,11 +118,15 @@ def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
     # made narrow again. It is linear, so the corners tell all; they are the middles of the outermost pixels.
     cos, sin = math.cos(layout.angle) / layout.scale, math.sin(layout.angle) / layout.scale
     slant, stretch = layout.slant, layout.stretch
-    x = np.array([[start, end - 1]], np.float64) + (0.5 - layout.x)
-    y = np.array([[0], [layout.height - 1]], np.float64) + (0.5 - layout.y)
-    at_x = ((cos + slant * sin) * x + (slant * cos - sin) * y) / stretch + (ink.shape[1] - 1) / 2
-    at_y = sin * x + cos * y + (ink.shape[0] - 1) / 2
+    x_from_x, x_from_y = (cos + slant * sin) / stretch, (slant * cos - sin) / stretch
+    middle_x, middle_y = (ink.shape[1] - 1) / 2, (ink.shape[0] - 1) / 2
+    left, right = start + 0.5 - layout.x, end - 0.5 - layout.x
+    top, bottom = 0.5 - layout.y, layout.height - 0.5 - layout.y
+    corners = ((left, top), (right, top)), ((left, bottom), (right, bottom))
+    at_x = [[x_from_x * x + x_from_y * y + middle_x for x, y in row] for row in corners]
+    at_y = [[sin * x + cos * y + middle_y for x, y in row] for row in corners]
     line = np.empty((layout.height, end - start, 1), np.uint8)
     none = np.zeros(1, np.uint8)
-    kernels.displace(ink[..., None], at_x.astype(np.float32), at_y.astype(np.float32), none, line)
+    places = np.array((at_x, at_y), np.float32)
+    warp_kernels.displace(ink[..., None], places[0], places[1], none, line)
     return line[..., 0]

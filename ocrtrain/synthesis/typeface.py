@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from ocrtrain.synthesis.direction import Direction, draw_text, text_box
+from ocrtrain.synthesis.tables import open_tables
 
 _log = logging.getLogger(__name__)
 Ink = NDArray[np.uint8]
@@ -27,6 +28,7 @@ _OPEN_FONTS = 256
 _ROOM = 1 << 26
 # Of a typewriter's cell, the part that its widest letters fill.
 CELL = 0.96
+_FAR = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +184,15 @@ def _make_room(more: int) -> None:
 
 
 def _typeset(pictures: list[tuple[Ink, int, int]]) -> Typeset:
-    seen = [(ink, x, y) for ink, x, y in pictures if ink.size]
-    box = (
-        min((x for _, x, _ in seen), default=0),
-        min((y for _, _, y in seen), default=-1),
-        max((x + ink.shape[1] for ink, x, _ in seen), default=1),
-        max((y + ink.shape[0] for ink, _, y in seen), default=0),
-    )
-    return Typeset(seen, box)
+    seen = [picture for picture in pictures if picture[0].size]
+    if not seen:
+        return Typeset(seen, (0, -1, 1, 0))
+    left, top, right, bottom = _FAR, _FAR, -_FAR, -_FAR
+    for ink, x, y in seen:
+        height, width = ink.shape
+        left, top = min(left, x), min(top, y)
+        right, bottom = max(right, x + width), max(bottom, y + height)
+    return Typeset(seen, (left, top, right, bottom))
 
 
 @cache
@@ -198,11 +201,9 @@ def kerning_of(path: str, index: int) -> dict[str, float]:
 
     Only from the table of that name: fonts with newer ones alone have none here.
     """
-    from fontTools.ttLib import TTFont
-
     pairs: dict[str, float] = {}
     try:
-        with TTFont(path, fontNumber=index, lazy=True) as font:
+        with open_tables(path, index) as font:
             if "kern" in font:
                 letters: dict[str, list[str]] = {}
                 for code, name in (font.getBestCmap() or {}).items():

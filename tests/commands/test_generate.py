@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from ocrtrain.commands import generate
+from ocrtrain.data.formats import open_lines
 from ocrtrain.data.pairing import find_pairs
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import LineGenerator
@@ -135,6 +136,31 @@ def test_what_is_written_is_what_fit_reads(
     assert f"{folder}: 25 lines" in said.out
     assert f"python -m ocrtrain fit experiment=lines data.train={folder} data.val={folder}-val" in said.out
     assert f"python -m ocrtrain generate output={folder}-val count=3 seed=4" in said.out
+
+
+@pytest.mark.parametrize(("form", "workers"), [("jsonl", 1), ("lmdb", 2), ("shards", 1)])
+def test_other_formats_hold_the_same_lines(run: Callable[..., Path], form: str, workers: int) -> None:
+    if form == "lmdb":
+        pytest.importorskip("lmdb", reason="lmdb is not installed")
+    pairs, other = (
+        open_lines(run("count=120", f"workers={n}", f"format={f}", output=f))
+        for f, n in (("pairs", 1), (form, workers))
+    )
+    assert other.format != pairs.format and other.skipped == {}
+    assert list(other.originals) == list(pairs.originals)
+    assert all(other.images.encoded(i) == pairs.images.encoded(i) for i in range(120))
+
+
+def test_other_formats_are_written_whole_or_not_at_all(run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = run("count=3", "format=shards")
+    before = contents(folder)
+    with pytest.raises(InputError, match="is there already"):
+        run("count=3", "format=shards")
+    with pytest.raises(InputError, match="is for format=pairs, not for shards"):
+        run("count=3", "format=shards", "overwrite=true")
+    with pytest.raises(InputError, match="format=zip: no such format"):
+        run("count=3", "format=zip", output="new")
+    assert contents(folder) == before and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("preset", sorted(file.stem for file in (CONF / "texts").glob("*.yaml")))

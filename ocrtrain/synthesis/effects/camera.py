@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from hashlib import shake_128
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.effects.effect import Effect, Picture, Range, setting
+from ocrtrain.synthesis.effects.effect import Effect, Picture, Range, as_channels, setting
 from ocrtrain.synthesis.effects.fields import UNIT, white
 from ocrtrain.synthesis.effects.jpeg import compressed
-from ocrtrain.synthesis.effects.pixels import add_noise, gaussian_blur, otsu, shaded
+from ocrtrain.synthesis.effects.pixels import add_noise, gaussian_blur, otsu, ramp, shaded, shaded_slope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +35,19 @@ class MotionBlur(Effect):
 
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Average the picture with itself, moved along the direction by up to half of the length."""
-        height, width = picture.shape[:2]
-        length = draws.uniform(*self.length) * height
+        length = draws.uniform(*self.length) * picture.shape[0]
         angle = draws.uniform(0.0, math.pi)
         reach = math.ceil(length / 2)
         if not reach:
             return picture
-        around = ((reach, reach), (reach, reach), (0, 0))[: picture.ndim]
-        wide = np.pad(picture, around, mode="edge")
-        total = np.zeros(picture.shape, np.uint16)
+        from ocrtrain.synthesis.effects import kernels
+
         taps = 4 * reach + 1
-        for tap in range(taps):
-            away = length * (tap / (taps - 1) - 0.5)
-            x, y = reach + round(math.cos(angle) * away), reach + round(math.sin(angle) * away)
-            total += wide[y : y + height, x : x + width]
-        return ((total + taps // 2) // taps).astype(np.uint8)
+        away = [length * (tap / (taps - 1) - 0.5) for tap in range(taps)]
+        right, down = (np.array([round(f(angle) * a) for a in away]) for f in (math.cos, math.sin))
+        out = np.empty_like(picture, order="C")
+        kernels.average_moved(as_channels(picture), right, down, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +69,14 @@ class Speckle(Effect):
 
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Multiply every value by a random number around 1."""
+        from ocrtrain.synthesis.effects import field_kernels
+
         deviation = draws.uniform(*self.deviation)
-        height, width = picture.shape[:2]
-        light = white(draws, height * width).astype(np.float32).reshape(height, width)
-        return shaded(picture, light * np.float32(deviation / UNIT) + np.float32(1))
+        noise = white(draws, picture.shape[0] * picture.shape[1])
+        out = np.empty_like(picture, order="C")
+        factor = np.float32(deviation / UNIT)
+        field_kernels.shade_noise(as_channels(picture), noise, factor, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,18 +95,11 @@ class SaltAndPepper(Effect):
         seed = draws.below(1 << 32).to_bytes(4, "little")
         if not count:
             return picture
-        numbers = np.frombuffer(shake_128(seed).digest(12 * count), np.uint32).reshape(3, count)
-        numbers = numbers.astype(np.uint64)
-        rows, columns = (numbers[0] * height >> 32), (numbers[1] * width >> 32)
-        shade = np.where(numbers[2] & 1, 255, 0).astype(np.uint8)
-        # Each has sides of its own: what a spot is larger than one pixel comes to fewer and fewer.
-        sides = (numbers[2] >> 8) % side + 1
-        out = picture.copy()
-        for down in range(side):
-            for right in range(side):
-                large = sides > max(down, right)
-                at = np.minimum(rows[large] + down, height - 1), np.minimum(columns[large] + right, width - 1)
-                out[at] = shade[large] if picture.ndim == 2 else shade[large, None]
+        from ocrtrain.synthesis.effects import kernels
+
+        numbers = np.frombuffer(shake_128(seed).digest(12 * count), "<u4").reshape(3, count).astype(np.int64)
+        out = np.empty_like(picture, order="C")
+        kernels.draw_spots(as_channels(picture), numbers, side, as_channels(out))
         return out
 
 
@@ -133,9 +128,11 @@ class LowResolution(Effect):
         small = (max(1, round(scale * width)), max(1, round(scale * height)))
         if small == (width, height):
             return picture
-        image = Image.fromarray(picture).resize(small, Image.Resampling.BILINEAR)
-        back = Image.Resampling.NEAREST if sharp else Image.Resampling.BILINEAR
-        return np.asarray(image.resize((width, height), back))
+        from ocrtrain.synthesis.effects import warp_kernels
+
+        out = np.empty_like(picture, order="C")
+        warp_kernels.coarsen(as_channels(picture), small[1], small[0], sharp, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +165,7 @@ class Shadow(Effect):
         x0, y0 = draws.uniform(0.0, width), draws.uniform(0.0, height)
         across = (np.arange(width, dtype=np.float32) - np.float32(x0)) * np.float32(cos / softness)
         down = (np.arange(height, dtype=np.float32) - np.float32(y0)) * np.float32(sin / softness)
-        dark = np.clip(across + down[:, None] + np.float32(0.5), 0, 1)
-        dark *= np.float32(-amount)
-        dark += 1
-        return shaded(picture, dark)
+        return shaded_slope(picture, across, down, ramp(-amount, 1 - amount / 2, 1 - amount, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,24 +207,19 @@ class Binarise(Effect):
 
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Compare each grey level with a threshold."""
+        from ocrtrain.synthesis.effects import kernels
+
         colours = picture.ndim == 3
         grey = np.asarray(Image.fromarray(picture).convert("L")) if colours else picture
         local, offset = draws.chance(self.local), draws.uniform(*self.offset)
         grain, softness = draws.uniform(*self.grain), draws.uniform(*self.softness)
         threshold, contrast = otsu(grey)
-        grey = add_noise(grey, grain, draws)
-        step = np.int16(max(2, round(softness)))
-        if local:
-            # As Sauvola's, the threshold lies below the local mean, so that empty paper stays white.
-            image = Image.fromarray(grey)
-            mean = np.asarray(image.filter(ImageFilter.BoxBlur(max(2, round(0.4 * grey.shape[0])))))
-            away = np.int16(round((0.15 - offset) * contrast))
-            level = grey.astype(np.int16) - mean
-            level += away
-        else:
-            level = grey.astype(np.int16)
-            level -= np.int16(round(threshold - offset * contrast))
-        level *= np.int16(max(1, 256 // int(step)))
-        level += 128
-        tones = np.clip(level, 0, 255, out=level).astype(np.uint8)
+        # As Sauvola's, the threshold lies below the local mean, so that empty paper stays white.
+        reach = max(2, round(0.4 * grey.shape[0])) if local else 0
+        away = (offset - 0.15) * contrast if local else threshold - offset * contrast
+        noise, grain = white(draws, grey.size), grain / UNIT
+        gain = max(1, 256 // max(2, round(softness)))
+        tones = np.empty(grey.shape, np.uint8)
+        flat = as_channels(grey)[..., 0]
+        kernels.tones(flat, noise, np.float32(grain), reach, np.float32(away), np.float32(gain), tones)
         return np.repeat(tones[..., None], 3, axis=2) if colours else tones

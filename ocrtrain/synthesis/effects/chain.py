@@ -111,23 +111,16 @@ def contrasts(picture: Picture, clean: Picture) -> NDArray[np.float64]:
     """
     from ocrtrain.synthesis.effects import kernels
 
-    height, width = clean.shape
-    sums = np.zeros((5, -(-width // height)), np.int64)
-    darkest = (int(clean.min()) + 255) // 2
-    kernels.part_sums(as_channels(picture), as_channels(clean)[..., 0], darkest, height, sums)
-    inked, dark, empty, light, squares = sums[:, (sums[0] >= 3) & (sums[2] >= 3)].astype(np.float64)
-    mean = light / empty
-    deviation = np.sqrt(np.maximum(squares / empty - mean**2, 0))
-    return np.stack([mean - dark / inked, deviation]) / 255
+    found: NDArray[np.float64] = kernels.contrasts(as_channels(picture), as_channels(clean)[..., 0]) / 255
+    return found
 
 
 def _readable(picture: Picture, clean: Picture, least: float) -> Picture:
     """Mix the clean line into a picture whose ink does not stand out everywhere."""
-    difference, deviation = contrasts(picture, clean)
-    negative = difference.sum() < 0
-    if negative:
-        difference = -difference
-    if (difference >= np.maximum(deviation, least)).all():
+    from ocrtrain.synthesis.effects import kernels
+
+    stands_out, negative = kernels.stands_out(as_channels(picture), as_channels(clean)[..., 0], least)
+    if stands_out:
         return picture
     ideal = ~clean if negative else clean
     mixed = picture * np.float32(1 - _MIXED_IN)

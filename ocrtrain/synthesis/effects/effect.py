@@ -92,12 +92,6 @@ def paper_of(picture: Picture) -> NDArray[np.uint8]:
     return _shades(picture, max(1, picture.shape[0] // 8), max(1, picture.shape[1] // 64))[0]
 
 
-def ink_of(picture: Picture) -> Picture:
-    """Tell by how much each value is darker than the paper's: uint8 of the picture's shape."""
-    paper = paper_of(picture)
-    return np.subtract(np.maximum(picture, paper), picture)
-
-
 def as_channels(picture: Picture) -> Picture:
     """View a picture as [H, W, C], in an array that the compiled functions take."""
     if not picture.flags.c_contiguous or not picture.flags.writeable:

@@ -38,11 +38,23 @@ def white(draws: Draws, size: int) -> NDArray[np.int16]:
     return stretch
 
 
+Place = tuple[NDArray[np.uint8], int, int]
+
+
 def smooth(draws: Draws, shape: tuple[int, int], wavelength: float) -> NDArray[np.uint8]:
     """Give a random field without edges, uint8 [H, W], every value equally likely; not to be written to.
 
+    See `place`.
+    """
+    field, top, left = place(draws, shape, wavelength)
+    return field[top : top + shape[0], left : left + shape[1]]
+
+
+def place(draws: Draws, shape: tuple[int, int], wavelength: float) -> Place:
+    """Give a field that is as large as `shape` or larger, and the row and column to begin at.
+
     `wavelength` in pixels is the size of its patches, from 1 to 128, to the next power of two. Uses up two
-    numbers: where in a large field to cut.
+    numbers: where in a large field to begin.
     """
     field = _field(1 << round(math.log2(min(max(wavelength, 1.0), _LONGEST))))
     height, width = shape
@@ -52,7 +64,7 @@ def smooth(draws: Draws, shape: tuple[int, int], wavelength: float) -> NDArray[n
     if width > _COLUMNS:
         field = field[top : top + height].take(np.arange(width), axis=1, mode="wrap")
         top = 0
-    return field[top : top + height, left : left + width]
+    return field, top, left
 
 
 def wave(draws: Draws, length: int, wavelength: float) -> NDArray[np.float32]:
@@ -60,10 +72,13 @@ def wave(draws: Draws, length: int, wavelength: float) -> NDArray[np.float32]:
 
     Uses up two numbers.
     """
+    from ocrtrain.synthesis.effects import field_kernels
+
     samples = math.ceil(length * _SAMPLES / wavelength) + 2
-    row = smooth(draws, (1, samples), _SAMPLES)[0]
-    at = np.arange(length, dtype=np.float32) * np.float32(_SAMPLES / wavelength)
-    return (np.interp(at, np.arange(samples), row) / 127.5 - 1).astype(np.float32)
+    field, top, left = place(draws, (1, samples), _SAMPLES)
+    curve = np.empty(length, np.float32)
+    field_kernels.interpolate(field, top, left, _SAMPLES / wavelength, curve)
+    return curve
 
 
 @cache
@@ -82,7 +97,7 @@ def _field(wavelength: int) -> NDArray[np.uint8]:
     digest = shake_128(f"field:{wavelength}".encode()).digest(rows * columns)
     knots = np.frombuffer(digest, np.uint8).reshape(rows, columns)
     if wavelength == 1:
-        return knots
+        return knots.copy()  # one that can be written to, as the compiled functions take it
     around = 2  # knots beyond each edge, for the filter to see what comes next
     knots = np.pad(knots, around, mode="wrap")
     size = (knots.shape[1] * wavelength, knots.shape[0] * wavelength)

@@ -13,7 +13,7 @@ from ocrtrain.synthesis.effects.effect import (
     Effect,
     Picture,
     Range,
-    grey_of,
+    as_channels,
     is_dark_on_light,
     paper_of,
     setting,
@@ -168,11 +168,10 @@ class Crop(Effect):
 
 def ink_rows(picture: Picture) -> tuple[int, int]:
     """Find the first row that has ink, and the one after the last; all of them if none stands out."""
-    grey = grey_of(picture if is_dark_on_light(picture) else ~picture)
-    darkest = grey.min(axis=1)
-    threshold = (int(paper_of(grey)[0]) + int(darkest.min())) / 2
-    rows = np.flatnonzero(darkest < threshold)
-    return (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, len(grey))
+    from ocrtrain.synthesis.effects import kernels
+
+    top, bottom = kernels.ink_rows(as_channels(picture), paper_of(picture), is_dark_on_light(picture))
+    return int(top), int(bottom)
 
 
 def _from_square(corners: list[tuple[float, float]]) -> tuple[float, ...]:

@@ -8,9 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.effects.effect import InkEffect, Picture, Range, grey_of, ink_of, setting
-from ocrtrain.synthesis.effects.fields import UNIT, smooth, white
-from ocrtrain.synthesis.effects.pixels import gaussian_blur, taken_off
+from ocrtrain.synthesis.effects.effect import (
+    InkEffect,
+    Picture,
+    Range,
+    as_channels,
+    grey_of,
+    paper_of,
+    setting,
+)
+from ocrtrain.synthesis.effects.fields import UNIT, place, white
+from ocrtrain.synthesis.effects.pixels import gaussian_blur, ramp, taken_off
 from ocrtrain.synthesis.effects.warp import shift_columns
 
 
@@ -22,16 +30,14 @@ class Stroke(InkEffect):
 
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Spread the darkest (or the lightest) of each pixel's neighbours."""
+        from ocrtrain.synthesis.effects import kernels
+
         pixels = draws.uniform(*self.amount) * picture.shape[0]
-        choose = np.minimum if pixels > 0 else np.maximum
         left = abs(pixels)
         while left > 1 / 256:
-            spread = picture.copy()
-            choose(spread[1:], picture[:-1], out=spread[1:])
-            choose(spread[:-1], picture[1:], out=spread[:-1])
-            choose(spread[:, 1:], picture[:, :-1], out=spread[:, 1:])
-            choose(spread[:, :-1], picture[:, 1:], out=spread[:, :-1])
-            picture = spread if left >= 1 else _mixed(picture, spread, left)
+            out = np.empty_like(picture, order="C")
+            kernels.spread(as_channels(picture), pixels > 0, np.float32(min(left, 1.0)), as_channels(out))
+            picture = out
             left -= 1
         return picture
 
@@ -46,17 +52,17 @@ class Bleed(InkEffect):
 
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Blur, then take more of the ink than there was, here more and there less."""
+        from ocrtrain.synthesis.effects import field_kernels
+
         radius = draws.uniform(*self.radius) * picture.shape[0]
         gain, rough = draws.uniform(*self.gain), draws.uniform(*self.rough)
-        paper = ink_of(picture)
-        ink = gaussian_blur(paper, radius)
-        gains = np.arange(256, dtype=np.float32) / 255 * np.float32(2 * rough) + np.float32(1 - rough)
-        table = np.maximum(gains * np.float32(gain * 256), 256).astype(np.uint16)
-        strength = table.take(smooth(draws, picture.shape[:2], 2.0))
-        if picture.ndim == 3:
-            strength = strength[..., None]
-        spread = np.minimum(ink.astype(np.uint32) * strength >> 8, 255).astype(np.uint8)
-        return _lighter(picture, paper, spread)
+        where = place(draws, picture.shape[:2], 2.0)
+        strength = ramp(2 * rough * gain / 255, (1 - rough) * gain, 1.0)
+        paper = paper_of(picture)
+        ink = gaussian_blur(np.subtract(np.maximum(picture, paper), picture), radius)
+        out = np.empty_like(picture, order="C")
+        field_kernels.bleed(as_channels(picture), paper, as_channels(ink), *where, strength, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +75,8 @@ class Fade(InkEffect):
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Take from the ink what a random field says."""
         amount = draws.uniform(*self.amount)
-        table = (np.arange(256, dtype=np.float32) * np.float32(amount)).astype(np.uint8)
-        length = draws.uniform(*self.length) * picture.shape[0]
-        return taken_off(picture, table.take(smooth(draws, picture.shape[:2], length)))
+        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
+        return taken_off(picture, where, ramp(amount / 255, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +90,9 @@ class Wear(InkEffect):
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Take ink off where a random field is highest."""
         amount, depth = draws.uniform(*self.amount), draws.uniform(*self.depth)
+        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
         # A slope of an eighth of the values, so that spots have no hard edges.
-        above = (np.arange(256, dtype=np.float32) - np.float32(255 * (1 - amount))) / 32
-        table = (np.clip(above, 0, 1) * np.float32(255 * depth)).astype(np.uint8)
-        length = draws.uniform(*self.length) * picture.shape[0]
-        return taken_off(picture, table.take(smooth(draws, picture.shape[:2], length)))
+        return taken_off(picture, where, ramp(depth / 32, -depth * 255 * (1 - amount) / 32, 0.0, depth))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +109,12 @@ class Strikes(InkEffect):
 
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Find the letters by their columns and change each."""
-        height, width = picture.shape[:2]
+        height = picture.shape[0]
         force, offset, bold = (draws.uniform(*span) for span in (self.force, self.offset, self.bold))
         letter, count = _letters(picture)
         numbers = white(draws, 3 * count).reshape(3, count) / np.float32(UNIT)
         moved = np.clip(numbers[0], -2, 2) * np.float32(offset * height / 2)
-        paler = np.clip(np.abs(numbers[1]) / 2, 0, 1) * np.float32(255 * force)
+        paler = np.clip(np.abs(numbers[1]) / 2, 0, 1) * np.float32(255)
         struck = shift_columns(picture, moved[letter]) if offset > 0 else picture
         hard = _share_above(numbers[2], bold)[letter]
         if hard.any():
@@ -120,7 +123,7 @@ class Strikes(InkEffect):
             np.minimum(wider[1:], struck[:-1], out=wider[1:])
             struck = np.where(hard[:, None] if picture.ndim == 3 else hard, wider, struck)
         keys = paler.astype(np.uint8)[letter]
-        return taken_off(struck, np.broadcast_to(keys, (height, width)))
+        return taken_off(struck, (keys[None], 0, 0), ramp(force / 255, 0.0))
 
 
 def _letters(picture: Picture) -> tuple[NDArray[np.int64], int]:
@@ -143,20 +146,3 @@ def _share_above(numbers: NDArray[np.float32], share: float) -> NDArray[np.bool_
     if share <= 0:
         return np.zeros(len(numbers), np.bool_)
     return numbers > NormalDist().inv_cdf(max(1 - share, 1e-6))
-
-
-def _mixed(picture: Picture, other: Picture, weight: float) -> Picture:
-    """Mix `weight` (of 1) of another picture in."""
-    difference = other.astype(np.int16) - picture
-    difference *= round(weight * 128)
-    difference >>= 7
-    difference += picture
-    return difference.astype(np.uint8)
-
-
-def _lighter(picture: Picture, ink: Picture, other: Picture) -> Picture:
-    """Put `other` ink in the place of `ink`."""
-    change = picture.astype(np.int16)
-    change += ink
-    change -= other
-    return np.clip(change, 0, 255, out=change).astype(np.uint8)

@@ -10,83 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-BITS = 8
-STEPS = 1 << BITS  # of a pixel: what shifts, and places between pixels, are rounded to
-
 _F = np.float32
-
-
-@numba.njit(cache=True, nogil=True)
-def shift_columns(picture, shifts, paper, out):
-    """Move column x down by shifts[x] / STEPS pixels: int32 [W]. paper: uint8 [C], what comes in."""
-    height, width, channels = picture.shape
-    for y in range(height):
-        for x in range(width):
-            place = y * STEPS - shifts[x]
-            above, weight = place >> BITS, place & (STEPS - 1)
-            if above < -1 or above >= height:
-                for c in range(channels):
-                    out[y, x, c] = paper[c]
-                continue
-            # Beyond the first and the last row, paper stands in.
-            upper, lower = max(above, 0), min(above + 1, height - 1)
-            for c in range(channels):
-                first = np.int32(picture[upper, x, c] if above >= 0 else paper[c])
-                second = np.int32(picture[lower, x, c] if above < height - 1 else paper[c])
-                out[y, x, c] = first + (((second - first) * weight + STEPS // 2) >> BITS)
-
-
-@numba.njit(cache=True, nogil=True)
-def displace(picture, at_x, at_y, paper, out):
-    """Show at each point the one that at_x and at_y, float32 [rows, columns] each, name for it.
-
-    They are for points evenly spread over `out`, which may be of another size than the picture, corners
-    included, and interpolated between these.
-    """
-    high, wide, channels = picture.shape
-    height, width, _ = out.shape
-    rows, columns = at_x.shape
-    line_x = np.empty(columns, np.int32)
-    line_y = np.empty(columns, np.int32)
-    for y in range(height):
-        place = y * (rows - 1) / max(height - 1, 1)
-        row = min(int(place), rows - 2)
-        f = _F(place - row)
-        for k in range(columns):  # in 64ths of a step, so that what follows can count in whole numbers
-            line_x[k] = int((at_x[row, k] + f * (at_x[row + 1, k] - at_x[row, k])) * _F(64 * STEPS))
-            line_y[k] = int((at_y[row, k] + f * (at_y[row + 1, k] - at_y[row, k])) * _F(64 * STEPS))
-        for k in range(columns - 1):
-            start = (k * (width - 1) + columns - 2) // (columns - 1)
-            end = ((k + 1) * (width - 1) + columns - 2) // (columns - 1) if k < columns - 2 else width
-            length = max((width - 1) / (columns - 1), 1e-6)
-            slope_x, slope_y = (line_x[k + 1] - line_x[k]) / length, (line_y[k + 1] - line_y[k]) / length
-            for x in range(start, end):
-                along = x - k * length
-                ix = (line_x[k] + int(along * slope_x) + 32) >> 6
-                iy = (line_y[k] + int(along * slope_y) + 32) >> 6
-                left, top = ix >> BITS, iy >> BITS
-                fx, fy = ix & (STEPS - 1), iy & (STEPS - 1)
-                if left < -1 or top < -1 or left >= wide or top >= high:
-                    for c in range(channels):
-                        out[y, x, c] = paper[c]
-                    continue
-                inside = left >= 0 and top >= 0 and left < wide - 1 and top < high - 1
-                for c in range(channels):
-                    if inside:
-                        a, b = np.int32(picture[top, left, c]), np.int32(picture[top, left + 1, c])
-                        d, e = np.int32(picture[top + 1, left, c]), np.int32(picture[top + 1, left + 1, c])
-                    else:
-                        a = b = d = e = np.int32(paper[c])
-                        if top >= 0:
-                            a = np.int32(picture[top, left, c]) if left >= 0 else a
-                            b = np.int32(picture[top, left + 1, c]) if left < wide - 1 else b
-                        if top < high - 1:
-                            d = np.int32(picture[top + 1, left, c]) if left >= 0 else d
-                            e = np.int32(picture[top + 1, left + 1, c]) if left < wide - 1 else e
-                    upper = a * STEPS + (b - a) * fx
-                    lower = d * STEPS + (e - d) * fx
-                    value = upper * STEPS + (lower - upper) * fy + (STEPS * STEPS // 2)
-                    out[y, x, c] = value >> (2 * BITS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -122,45 +46,138 @@ def gaussian(picture, weights, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def add_noise(values, noise, factor, bits, out):
-    """Add noise * factor / 2**bits, rounded, to values: uint8 [n] and int16 [n]."""
-    half = (1 << bits) >> 1
+def add_noise(values, noise, factor, out):
+    """Add noise * factor, rounded, to values: uint8 [n], int16 [n] and a float32."""
     for i in range(len(values)):
-        value = np.int32(values[i]) + ((np.int32(noise[i]) * factor + half) >> bits)
-        out[i] = min(max(value, 0), 255)
+        value = _F(values[i]) + _F(noise[i]) * factor + _F(0.5)
+        out[i] = np.uint8(min(max(value, _F(0)), _F(255)))
 
 
 @numba.njit(cache=True, nogil=True)
-def shade(picture, light, out):
-    """Multiply each pixel by light, float32 [H, W]."""
+def spread(picture, dark, weight, out):
+    """Mix `weight` (float32, of 1) of the least of a value and its four neighbours into it.
+
+    Of the greatest, unless `dark`.
+    """
     height, width, channels = picture.shape
+    length = width * channels
+    rows, target = picture.reshape(height, length), out.reshape(height, length)
+    line = np.empty(length + 2 * channels, np.uint8)  # a row, and its ends, continued
     for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                value = _F(picture[y, x, c]) * light[y, x] + _F(0.5)
-                out[y, x, c] = np.uint8(min(max(value, _F(0)), _F(255)))
+        row, above, below = rows[y], rows[max(y - 1, 0)], rows[min(y + 1, height - 1)]
+        line[channels : channels + length] = row
+        line[:channels] = row[:channels]
+        line[channels + length :] = row[length - channels :]
+        left, right, new = line[:length], line[2 * channels :], target[y]
+        if dark:
+            for i in range(length):
+                new[i] = min(min(min(above[i], below[i]), min(left[i], right[i])), row[i])
+        else:
+            for i in range(length):
+                new[i] = max(max(max(above[i], below[i]), max(left[i], right[i])), row[i])
+        if weight < 1:
+            for i in range(length):
+                new[i] = np.uint8(_F(row[i]) * (_F(1) - weight) + _F(new[i]) * weight + _F(0.5))
 
 
 @numba.njit(cache=True, nogil=True)
-def take_off(picture, paper, share, out):
-    """Take share / 255 of the ink, that is what is darker than paper (uint8 [C]), away: uint8 [H, W]."""
+def draw_spots(picture, numbers, largest, out):
+    """Copy a picture, and set squares to black or white, with sides of 1 to `largest`.
+
+    numbers, int64 [3, n], of 32 bits, draw each one's row, column and shade and side.
+    """
     height, width, channels = picture.shape
-    for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                value = np.int32(picture[y, x, c])
-                ink = max(np.int32(paper[c]) - value, 0)
-                out[y, x, c] = value + (ink * np.int32(share[y, x]) + 127) // 255
+    out.reshape(-1)[:] = picture.reshape(-1)
+    for k in range(numbers.shape[1]):
+        top, left = (numbers[0, k] * height) >> 32, (numbers[1, k] * width) >> 32
+        shade = 255 if numbers[2, k] & 1 else 0
+        # Each has sides of its own: what a spot is larger than one pixel comes to fewer and fewer.
+        side = (numbers[2, k] >> 8) % largest + 1
+        for y in range(top, min(top + side, height)):
+            for x in range(left, min(left + side, width)):
+                for c in range(channels):
+                    out[y, x, c] = shade
 
 
 @numba.njit(cache=True, nogil=True)
-def paint(ink, table, out):
-    """Give each amount of ink, uint8 [H, W], its colour in the table, uint8 [256, 3]."""
-    height, width = ink.shape
+def average_moved(picture, right, down, out):
+    """Average a picture with itself moved by right[k], down[k] pixels (int64 [n]); its edges go on."""
+    height, width, channels = picture.shape
+    length, taps = width * channels, len(right)
+    rows, target = picture.reshape(height, length), out.reshape(height, length)
+    reach = np.abs(right).max() * channels
+    line = np.empty(length + 2 * reach, np.uint8)
+    total = np.empty(length, np.uint16)
     for y in range(height):
+        total[:] = taps // 2
+        before = -1
+        for k in range(taps):
+            at = min(max(y + down[k], 0), height - 1)
+            if at != before:
+                row, before = rows[at], at
+                line[reach : reach + length] = row
+                for i in range(reach):
+                    line[i] = row[i % channels]
+                    line[reach + length + i] = row[length - channels + i % channels]
+            moved = line[reach + right[k] * channels :]
+            for i in range(length):
+                total[i] += moved[i]
+        for i in range(length):
+            target[y, i] = total[i] // taps
+
+
+@numba.njit(cache=True, nogil=True)
+def tones(grey, noise, grain, local, away, gain, out):
+    """Compare each value with a threshold, uint8 [H, W]: 128 and `gain` times how far it lies above that.
+
+    Noise * grain is added before. The threshold is `away`, beyond the mean of the pixels up to `local` away
+    if that is not zero; edges go on.
+    """
+    height, width = grey.shape
+    noisy = np.empty((height, width), np.uint8)
+    add_noise(grey.reshape(-1), noise, grain, noisy.reshape(-1))
+    line = np.empty(width, _F)
+    line[:] = away
+    area = _F(1 / (2 * local + 1) ** 2)
+    columns = np.zeros(width + 2 * local, np.int32)  # sums over rows, and the outermost ones, continued
+    inner = columns[local : local + width]
+    if local > 0:
+        for k in range(-local - 1, local):  # as of the row before the first
+            row = noisy[min(max(k, 0), height - 1)]
+            for x in range(width):
+                inner[x] += row[x]
+    for y in range(height):
+        row = noisy[y]
+        if local > 0:
+            new, old = noisy[min(y + local, height - 1)], noisy[max(y - local - 1, 0)]
+            for x in range(width):
+                inner[x] += np.int32(new[x]) - np.int32(old[x])
+            columns[:local] = inner[0]
+            columns[local + width :] = inner[width - 1]
+            total = columns[: 2 * local].sum()
+            last = columns[2 * local :]
+            for x in range(width):
+                total += last[x]
+                line[x] = _F(total) * area + away
+                total -= columns[x]
         for x in range(width):
-            for c in range(3):
-                out[y, x, c] = table[ink[y, x], c]
+            value = (_F(row[x]) - line[x]) * gain + _F(128.5)
+            out[y, x] = np.uint8(min(max(value, _F(0)), _F(255)))
+
+
+@numba.njit(cache=True, nogil=True)
+def paint(ink, paper, steps, out):
+    """Give each amount of ink, uint8 [H, W], a colour: paper + ink * steps, float32 [C], rounded down."""
+    channels = out.shape[2]
+    target = out.reshape(-1, channels)
+    if channels == 1:
+        start, step, flat = paper[0], steps[0], out.reshape(-1)
+        for i, amount in enumerate(ink.reshape(-1)):
+            flat[i] = np.uint8(start + _F(amount) * step)
+        return
+    for i, amount in enumerate(ink.reshape(-1)):
+        for c in range(3):
+            target[i, c] = np.uint8(paper[c] + _F(amount) * steps[c])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -220,70 +237,87 @@ def otsu(picture, step):
 
 
 @numba.njit(cache=True, nogil=True)
-def part_sums(picture, clean, darkest, part, sums):
-    """Add up the grey levels of ink and paper in parts of `part` columns: int64 [5, parts].
+def contrasts(picture, clean):
+    """Measure ink and paper in parts as wide as high, see `chain.contrasts`: float64 [2, n], in grey levels.
 
-    clean, uint8 [H, W], tells them apart: ink is below `darkest`, paper above 224. For each part: how much
-    ink, its levels, how much paper, its levels, and their squares. Every second row is looked at.
+    clean, uint8 [H, W], tells them apart: ink is nearer to its darkest shade than to white, paper above 224.
+    Every second row is looked at. Parts with less than three pixels of either are left out.
     """
     height, width, channels = picture.shape
-    for y in range(0, height, 2):
+    darkest = np.uint8(255)
+    for y in range(height):
         for x in range(width):
-            shade = clean[y, x]
-            if darkest <= shade <= 224:
-                continue
-            if channels == 1:
-                grey = np.int64(picture[y, x, 0])
-            else:
-                red, green, blue = picture[y, x, 0], picture[y, x, 1], picture[y, x, 2]
-                grey = (77 * np.int64(red) + 150 * np.int64(green) + 29 * np.int64(blue)) >> 8
-            at = x // part
-            if shade < darkest:
-                sums[0, at] += 1
-                sums[1, at] += grey
-            else:
-                sums[2, at] += 1
-                sums[3, at] += grey
-                sums[4, at] += grey * grey
+            darkest = min(darkest, clean[y, x])
+    middle = (np.int64(darkest) + 255) // 2
+    found = np.empty((2, (width + height - 1) // height))
+    parts = 0
+    for left in range(0, width, height):
+        inked, dark, empty, light, squares = 0, 0, 0, 0, 0
+        for y in range(0, height, 2):
+            for x in range(left, min(left + height, width)):
+                shade = clean[y, x]
+                if middle <= shade <= 224:
+                    continue
+                if channels == 1:
+                    grey = np.int64(picture[y, x, 0])
+                else:
+                    red, green, blue = picture[y, x, 0], picture[y, x, 1], picture[y, x, 2]
+                    grey = (77 * np.int64(red) + 150 * np.int64(green) + 29 * np.int64(blue)) >> 8
+                if shade < middle:
+                    inked += 1
+                    dark += grey
+                else:
+                    empty += 1
+                    light += grey
+                    squares += grey * grey
+        if inked >= 3 and empty >= 3:
+            mean = light / empty
+            found[0, parts] = mean - dark / inked
+            found[1, parts] = np.sqrt(max(squares / empty - mean * mean, 0.0))
+            parts += 1
+    return found[:, :parts]
 
 
 @numba.njit(cache=True, nogil=True)
-def quantise_blocks(plane, waves, steps, out):
-    """Round the cosine coefficients of each 8 x 8 block of a plane, float32 [H, W], to multiples of `steps`.
+def stands_out(picture, clean, least):
+    """Tell whether ink can be read in all parts, and whether it is light on dark; see `chain.Effects`."""
+    found = contrasts(picture, clean)
+    negative = found[0].sum() < 0
+    for part in range(found.shape[1]):
+        difference = -found[0, part] if negative else found[0, part]
+        if difference < max(found[1, part], 255 * least):
+            return False, negative
+    return True, negative
 
-    waves: the cosine transform, float32 [8, 8], orthonormal; steps: float32 [8, 8]. Beyond an edge a block
-    goes on as the edge is.
+
+@numba.njit(cache=True, nogil=True)
+def ink_rows(picture, paper, dark):
+    """Find the first row that has ink, and the one after the last; (0, H) if no row has any.
+
+    Ink is what lies more than half as far from paper, uint8 [C], as anything does, on the side of `dark`.
     """
-    height, width = plane.shape
-    block = np.empty((8, 8), _F)
-    half = np.empty((8, 8), _F)
-    for top in range(0, height, 8):
-        for left in range(0, width, 8):
-            for i in range(8):
-                for j in range(8):
-                    block[i, j] = plane[min(top + i, height - 1), min(left + j, width - 1)] - _F(128)
-            for i in range(8):  # columns, then rows
-                for j in range(8):
-                    half[i, j] = _F(0)
-                for k in range(8):
-                    for j in range(8):
-                        half[i, j] += waves[i, k] * block[k, j]
-            for i in range(8):
-                for j in range(8):
-                    total = _F(0)
-                    for k in range(8):
-                        total += half[i, k] * waves[j, k]
-                    block[i, j] = np.rint(total / steps[i, j]) * steps[i, j]
-            for i in range(8):
-                for j in range(8):
-                    half[i, j] = _F(0)
-                for k in range(8):
-                    if block[i, k] != _F(0):
-                        for j in range(8):
-                            half[i, j] += block[i, k] * waves[k, j]
-            for i in range(min(8, height - top)):
-                for j in range(min(8, width - left)):
-                    total = _F(128)
-                    for k in range(8):
-                        total += waves[k, i] * half[k, j]
-                    out[top + i, left + j] = min(max(total, _F(0)), _F(255))
+    height, width, channels = picture.shape
+    farthest = np.zeros(height, np.int64)
+    sign = 1 if dark else -1
+    for y in range(height):
+        if channels == 1:
+            row = picture[y].reshape(-1)
+            least, greatest = row[0], row[0]
+            for x in range(width):
+                least, greatest = min(least, row[x]), max(greatest, row[x])
+            farthest[y] = sign * (np.int64(paper[0]) - np.int64(least if dark else greatest))
+            continue
+        farthest[y] = -(1 << 20)
+        for x in range(width):
+            red, green, blue = (
+                np.int64(paper[0]) - np.int64(picture[y, x, 0]),
+                np.int64(paper[1]) - np.int64(picture[y, x, 1]),
+                np.int64(paper[2]) - np.int64(picture[y, x, 2]),
+            )
+            farthest[y] = max(farthest[y], sign * (77 * red + 150 * green + 29 * blue))
+    middle = farthest.max() / 2
+    top, bottom = -1, 0
+    for y in range(height):
+        if farthest[y] > middle:
+            top, bottom = (y if top < 0 else top), y + 1
+    return (0, height) if top < 0 else (top, bottom)

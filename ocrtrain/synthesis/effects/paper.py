@@ -7,17 +7,26 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.effects.effect import Effect, InkEffect, Picture, Range, grey_of, ink_of, setting
-from ocrtrain.synthesis.effects.fields import smooth
+from ocrtrain.synthesis.effects.effect import (
+    Effect,
+    InkEffect,
+    Picture,
+    Range,
+    as_channels,
+    grey_of,
+    paper_of,
+    setting,
+)
+from ocrtrain.synthesis.effects.fields import place
 from ocrtrain.synthesis.effects.geometry import ink_rows
-from ocrtrain.synthesis.effects.pixels import gaussian_blur, shaded
+from ocrtrain.synthesis.effects.pixels import added_to, gaussian_blur, ramp, shaded_by, shaded_slope
 from ocrtrain.synthesis.paint import Colour, draw_colours, paint
 
 _LEVELS = np.arange(256, dtype=np.float32)
+_BROWN = np.array([0.6, 0.9, 1.3], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +103,10 @@ class Gradient(Effect):
         across, down = math.cos(angle), math.sin(angle)
         total = abs(across) + abs(down)
         x = np.arange(width, dtype=np.float32) * np.float32(-amount * across / total / width)
-        y = np.arange(height, dtype=np.float32)[:, None] * np.float32(-amount * down / total / height)
+        y = np.arange(height, dtype=np.float32) * np.float32(-amount * down / total / height)
         # Full light in the corner where there is most.
         brightest = -amount * (min(across, 0.0) + min(down, 0.0)) / total
-        return shaded(picture, x + (y + np.float32(1 - brightest)))
+        return shaded_slope(picture, x, y, ramp(1.0, 1 - brightest, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +119,8 @@ class Texture(Effect):
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Add a random field."""
         amount = draws.uniform(*self.amount)
-        table = np.rint((_LEVELS - np.float32(127.5)) * np.float32(amount)).astype(np.int16)
-        length = draws.uniform(*self.length) * picture.shape[0]
-        grain = table.take(smooth(draws, picture.shape[:2], length))
-        grain = (grain if picture.ndim == 2 else grain[..., None]) + picture
-        return np.clip(grain, 0, 255, out=grain).astype(np.uint8)
+        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
+        return added_to(picture, where, ramp(amount, -127.5 * amount))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +134,18 @@ class Stains(Effect):
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Darken where a random field is highest."""
         area, amount = draws.uniform(*self.area), draws.uniform(*self.amount)
-        length = draws.uniform(*self.length) * picture.shape[0]
-        depth = (_LEVELS - np.float32(255 * (1 - area))) / np.float32(48)
-        table = np.float32(1) - np.float32(amount) * np.clip(depth, 0, 1)
-        light = table.take(smooth(draws, picture.shape[:2], length))
+        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
+        least = 1 - amount
+        light = ramp(-amount / 48, 1 + amount * 255 * (1 - area) / 48, least, 1.0)
         if picture.ndim == 2:
-            return shaded(picture, light)
+            return shaded_by(picture, where, light)
+        from ocrtrain.synthesis.effects import field_kernels
+
         # Brown: most of the blue goes, and the least of the red.
-        planes = [shaded(picture[..., c], light ** np.float32(p)) for c, p in enumerate((0.6, 0.9, 1.3))]
-        return np.stack(planes, axis=2)
+        table = (_LEVELS * light[0] + light[1]).clip(least, 1.0)[:, None] ** _BROWN
+        out = np.empty_like(picture, order="C")
+        field_kernels.shade_table(as_channels(picture), *where, table, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +161,22 @@ class Rules(Effect):
 
     def __call__(self, picture: Picture, draws: Draws) -> Picture:
         """Darken rows and columns."""
+        from ocrtrain.synthesis.effects import field_kernels
+
         height, width = picture.shape[:2]
         amount, thickness = draws.uniform(*self.amount), draws.uniform(*self.thickness) * height
-        rows = _bars(height, [draws.uniform(0.68, 1.0) * height], thickness, amount)
+        lying, upright = [draws.uniform(0.68, 1.0) * height], []
         if draws.chance(0.4):
-            rows *= _bars(height, [draws.uniform(0.0, 0.15) * height], thickness, amount)
-        light = np.broadcast_to(rows[:, None], (height, width))
+            lying.append(draws.uniform(0.0, 0.15) * height)
         if draws.chance(self.upright):
             period, start = draws.uniform(0.8, 6.0) * height, draws.uniform(0.0, 1.0)
-            places = [(k + start) * period for k in range(math.ceil(width / period))]
-            light = np.minimum(light, _bars(width, places, thickness, amount))
-        return shaded(picture, light)
+            upright = [(k + start) * period for k in range(math.ceil(width / period))]
+        down, across = np.empty(height, np.float32), np.empty(width, np.float32)
+        field_kernels.bars(np.array(lying), thickness, amount, down)
+        field_kernels.bars(np.array(upright, np.float64), thickness, amount, across)
+        out = np.empty_like(picture, order="C")
+        field_kernels.shade_bars(as_channels(picture), across, down, as_channels(out))
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,14 +188,15 @@ class ShowThrough(InkEffect):
 
     def on_dark(self, picture: Picture, draws: Draws) -> Picture:
         """Take the line itself for what is behind it, mirrored and moved."""
+        from ocrtrain.synthesis.effects import field_kernels
+
         height, width = picture.shape[:2]
         amount, radius = draws.uniform(*self.amount), draws.uniform(*self.radius) * height
-        ghost = gaussian_blur(np.roll(ink_of(picture)[:, ::-1], draws.below(width), axis=1), radius)
-        down = round(draws.uniform(-0.6, 0.6) * height)
-        ghost = (_LEVELS * np.float32(amount)).astype(np.uint8).take(ghost)
-        out = picture.copy()
-        here = out[max(down, 0) : height + min(down, 0)]
-        np.subtract(here, np.minimum(here, ghost[max(-down, 0) : height - max(down, 0)]), out=here)
+        moved, down = draws.below(width), round(draws.uniform(-0.6, 0.6) * height)
+        mirrored, out = np.empty_like(picture, order="C"), np.empty_like(picture, order="C")
+        field_kernels.mirrored_ink(as_channels(picture), paper_of(picture), moved, as_channels(mirrored))
+        ghost = as_channels(gaussian_blur(mirrored, radius))
+        field_kernels.darken(as_channels(picture), ghost, down, np.float32(amount), as_channels(out))
         return out
 
 
@@ -212,15 +227,7 @@ class Neighbours(InkEffect):
                 continue
             source = picture[bottom - rows : bottom] if free is top else picture[top : top + rows]
             target = out[:rows] if free is top else out[height - rows :]
-            np.minimum(target, np.roll(source, moved, axis=1), out=target)
+            # Those columns that are moved beyond the right edge come in at the left.
+            np.minimum(target[:, moved:], source[:, : width - moved], out=target[:, moved:])
+            np.minimum(target[:, :moved], source[:, width - moved :], out=target[:, :moved])
         return out
-
-
-def _bars(length: int, places: list[float], thickness: float, amount: float) -> NDArray[np.float32]:
-    """Tell how much light is left at each pixel of a row with dark bars at `places`: float32 [length]."""
-    light = np.ones(length, np.float32)
-    for place in places:
-        # Of each pixel, the part that the bar covers.
-        edges = np.arange(length + 1, dtype=np.float32).clip(place - thickness / 2, place + thickness / 2)
-        light -= np.float32(amount) * np.diff(edges)
-    return light.clip(1 - amount, 1)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import Picture, as_channels, paper_of
-from ocrtrain.synthesis.effects.fields import UNIT, white
+from ocrtrain.synthesis.effects.fields import UNIT, Place, white
+
+Ramp = NDArray[np.float32]  # see `ramp`
 
 # A blur of less moves no grey level by one.
 _SHARP = 0.05
@@ -46,11 +48,54 @@ def gaussian_blur(picture: Picture, deviation: float) -> Picture:
 
 def shaded(picture: Picture, light: NDArray[np.float32]) -> Picture:
     """Multiply a picture by light [H, W]."""
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects import field_kernels
 
     out = np.empty_like(picture, order="C")
-    kernels.shade(as_channels(picture), np.ascontiguousarray(light), as_channels(out))
+    field_kernels.shade(as_channels(picture), np.ascontiguousarray(light), as_channels(out))
     return out
+
+
+def shaded_slope(
+    picture: Picture, across: NDArray[np.float32], down: NDArray[np.float32], ramp: Ramp
+) -> Picture:
+    """Multiply a picture by the ramp of across [W] + down [H]."""
+    from ocrtrain.synthesis.effects import field_kernels
+
+    out = np.empty_like(picture, order="C")
+    field_kernels.shade_slope(as_channels(picture), across, down, ramp, as_channels(out))
+    return out
+
+
+def shaded_by(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+    """Multiply a picture by the ramp of a field."""
+    from ocrtrain.synthesis.effects import field_kernels
+
+    out = np.empty_like(picture, order="C")
+    field_kernels.shade_field(as_channels(picture), *where, ramp, as_channels(out))
+    return out
+
+
+def added_to(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+    """Add the ramp of a field to a picture."""
+    from ocrtrain.synthesis.effects import field_kernels
+
+    out = np.empty_like(picture, order="C")
+    field_kernels.add_field(as_channels(picture), *where, ramp, as_channels(out))
+    return out
+
+
+def taken_off(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+    """Take the ramp of a field, a share of 1, of dark ink away."""
+    from ocrtrain.synthesis.effects import field_kernels
+
+    out = np.empty_like(picture, order="C")
+    field_kernels.take_off(as_channels(picture), paper_of(picture), *where, ramp, as_channels(out))
+    return out
+
+
+def ramp(slope: float, start: float, low: float = -np.inf, high: float = np.inf) -> Ramp:
+    """Turn values of a field into value * slope + start, within low ... high."""
+    return np.array((slope, start, low, high), np.float32)
 
 
 def add_noise(picture: Picture, deviation: float, draws: Draws) -> Picture:
@@ -59,18 +104,6 @@ def add_noise(picture: Picture, deviation: float, draws: Draws) -> Picture:
 
     stretch = white(draws, picture.size)
     out = np.empty_like(picture, order="C")
-    bits = int(math.log2(UNIT)) + 8
-    kernels.add_noise(
-        as_channels(picture).reshape(-1), stretch, round(deviation * 256), bits, out.reshape(-1)
-    )
-    return out
-
-
-def taken_off(picture: Picture, share: NDArray[np.uint8]) -> Picture:
-    """Take the share [H, W], of 255, of dark ink away."""
-    from ocrtrain.synthesis.effects import kernels
-
-    out = np.empty_like(picture, order="C")
-    paper = paper_of(picture)
-    kernels.take_off(as_channels(picture), paper, np.ascontiguousarray(share), as_channels(out))
+    values = as_channels(picture).reshape(-1)
+    kernels.add_noise(values, stretch, np.float32(deviation / UNIT), out.reshape(-1))
     return out

@@ -208,6 +208,24 @@ def test_displacements_are_those_of_a_transform_by_pillow() -> None:
     assert inner.max() <= 3 and inner.mean() < 0.5
 
 
+@pytest.mark.parametrize("scale", [0.3, 0.55, 0.9])
+def test_few_pixels_are_those_that_pillow_leaves(scale: float, picture: Picture) -> None:
+    height, width = picture.shape[:2]
+    image = Image.fromarray(picture).resize(
+        (round(scale * width), round(scale * height)), Image.Resampling.BILINEAR
+    )
+    backs = (Image.Resampling.BILINEAR, Image.Resampling.NEAREST)
+    smooth, sharp = (np.asarray(image.resize((width, height), back)).astype(int) for back in backs)
+    found = set()
+    for i in range(12):
+        ours = effects.LowResolution(scale=(scale, scale))(picture, Draws(str(i)))
+        # Pillow rounds after each of four steps.
+        alike = [bool((np.abs(ours - other) <= 2).all()) for other in (smooth, sharp)]
+        assert any(alike)
+        found.add(alike.index(True))
+    assert found == {0, 1}
+
+
 @pytest.mark.parametrize("deviation", [0.3, 0.8, 2.0])
 def test_blur_is_gaussian(deviation: float) -> None:
     from ocrtrain.synthesis.effects.pixels import gaussian_blur
