@@ -36,7 +36,13 @@ def train(name: str, cores: list[int], options: argparse.Namespace, place: Path)
     """Train and judge one encoder on some cores; returns its row of the table."""
     folder = place / name.replace(", ", "-").replace(" ", "-")
     limit = time.strftime("trainer.max_time=00:%H:%M:%S", time.gmtime(60 * options.minutes))
-    settings = [limit, f"data.train={options.data}/train", f"runs={place}", f"run={folder.name}", "data.workers=1"]
+    settings = [
+        limit,
+        f"data.train={options.data}/train",
+        f"runs={place}",
+        f"run={folder.name}",
+        "data.workers=1",
+    ]
     command = [sys.executable, "-m", "ocrtrain"]
     fit = [*command, "fit", "experiment=lines", "trainer.accelerator=cpu", *ENCODERS[name], *settings]
     text, memory = run([*fit, *options.settings], cores, place)
