@@ -151,7 +151,7 @@ def start(file: str, began: float) -> None:
     marks.append((time.process_time(), time.time()))
     keys = next(iter(data.batches()))
     marks.append((time.process_time(), time.time()))
-    for epoch, i in keys:  # the only images that there are
+    for _, i in keys:  # the only images that there are
         image = Path(source.images.where(int(data.train_set.indices[i])))
         image.parent.mkdir(exist_ok=True)
         Image.new("L", (500 + i % 500, 48), 255).save(image)
