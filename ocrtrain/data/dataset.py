@@ -13,7 +13,6 @@ from torch.utils.data import Dataset
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
 from ocrtrain.data.ink import is_grey
-from ocrtrain.data.mixture import JoinedLines, MixedLines
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.sources import LineSource
 from ocrtrain.errors import InputError
@@ -86,9 +85,8 @@ class LineDataset(Dataset):
             image = self.preprocess.shrunk(image)
             image = self.augment(image, np.random.default_rng((self.seed, epoch, index, 0x617567)))
         text = self.charset.writing.normalize(line.text)
-        part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
         labels = self.charset.encode_known(text)
-        return Sample(self.preprocess(image), labels, text, line.source, part)
+        return Sample(self.preprocess(image), labels, text, line.source, self.source.part_of(index))
 
 
 @dataclass(frozen=True, slots=True)
