@@ -17,27 +17,28 @@ DEEPEST = 60
 
 
 @numba.njit
-def copy_text(block, start, end, out, place):
-    """Copy a text to `place`, and give its end there; -1 if it is blank, or has a control character."""
-    blank = True
-    i = start
-    while i < end:
-        byte = block[i]
-        if byte < 0x80:
-            if byte < SPACE or byte == 0x7F:
-                return -1
-            blank &= byte == SPACE
+def copy_text(block, i, out, place):
+    """Copy what stands before the next control character to `place`; give its ends there and in the block.
+
+    The first of them is -1 if that is blank, or not UTF-8.
+    """
+    begin = place
+    byte = block[i]
+    while byte >= SPACE:
+        if byte < 0x7F:
             out[place] = byte
             i, place = i + 1, place + 1
-            continue
-        code, size = _character(block, i)
-        if size == 0:
-            return -1
-        blank &= _is_space(code)
-        for k in range(size):
-            out[place + k] = block[i + k]
-        i, place = i + size, place + size
-    return -1 if blank else place
+        elif byte == 0x7F:
+            return -1, i
+        else:
+            _, size = _character(block, i)
+            if size == 0:
+                return -1, i
+            for k in range(size):
+                out[place + k] = block[i + k]
+            i, place = i + size, place + size
+        byte = block[i]
+    return (-1 if _is_blank(out, begin, place) else place), i
 
 
 @numba.njit
@@ -46,9 +47,9 @@ def copy_string(block, i, out, place):
     if block[i] != QUOTE:
         return -1, -1
     i += 1
-    blank = True
-    while block[i] != QUOTE:
-        byte = block[i]
+    begin = place
+    byte = block[i]
+    while byte != QUOTE:
         if byte < SPACE or byte == 0x7F:
             return -1, -1
         if byte == BACKSLASH:
@@ -56,20 +57,34 @@ def copy_string(block, i, out, place):
             if i < 0:
                 return -1, -1
             place = _write(code, out, place)
-            blank &= code == SPACE or _is_space(code)
         elif byte < 0x80:
             out[place] = byte
-            blank &= byte == SPACE
             i, place = i + 1, place + 1
         else:
-            code, size = _character(block, i)
+            _, size = _character(block, i)
             if size == 0:
                 return -1, -1
-            blank &= _is_space(code)
             for k in range(size):
                 out[place + k] = block[i + k]
             i, place = i + size, place + size
-    return (-1, -1) if blank else (place, i + 1)
+        byte = block[i]
+    return (-1, -1) if _is_blank(out, begin, place) else (place, i + 1)
+
+
+@numba.njit
+def _is_blank(text, i, end):
+    """Whether there is nothing but space in `text` from i to `end`, which is UTF-8."""
+    while i < end:
+        if text[i] == SPACE:
+            i += 1
+        elif text[i] < 0x80:
+            return False
+        else:
+            code, size = _character(text, i)
+            if not _is_space(code):
+                return False
+            i += size
+    return True
 
 
 @numba.njit

@@ -52,37 +52,36 @@ def _compiled(sources):
             width, height = np.nan, np.nan
             for column in range(columns):
                 start = i
-                while block[i] != TAB and block[i] != NEWLINE:
-                    i += 1
-                end = i
-                if (block[i] == NEWLINE) != (column == columns - 1):
-                    return NONE
-                i += 1
-                if column == columns - 1 and end > start and block[end - 1] == RETURN:
-                    end -= 1
                 if column == places[0] or column == places[1]:
-                    if end == start or block[start] == QUOTE:
+                    if block[i] == QUOTE:
                         return NONE
                     if column == places[0]:
                         begin = name_end
-                        name_end = copy_text(block, start, end, names, name_end)
-                        if name_end < 0:
-                            return NONE
+                        name_end, i = copy_text(block, i, names, name_end)
                         lengths[0, row] = name_end - begin
                     else:
                         begin = text_end
-                        text_end = copy_text(block, start, end, texts, text_end)
-                        if text_end < 0:
-                            return NONE
+                        text_end, i = copy_text(block, i, texts, text_end)
                         lengths[1, row] = text_end - begin
-                elif column == places[2] or column == places[3]:
-                    number = read_number(block, start, end)
-                    if number < 0:
+                    if name_end < 0 or text_end < 0:
                         return NONE
-                    if column == places[2]:
-                        width = number
-                    else:
-                        height = number
+                    if block[i] == RETURN and block[i + 1] == NEWLINE:
+                        i += 1
+                else:
+                    while block[i] != TAB and block[i] != NEWLINE:
+                        i += 1
+                    if column == places[2] or column == places[3]:
+                        crlf = block[i] == NEWLINE and i > start and block[i - 1] == RETURN
+                        number = read_number(block, start, i - 1 if crlf else i)
+                        if number < 0:
+                            return NONE
+                        if column == places[2]:
+                            width = number
+                        else:
+                            height = number
+                if block[i] != (NEWLINE if column == columns - 1 else TAB):
+                    return NONE
+                i += 1
             sizes[0, row], sizes[1, row] = width, height
             row += 1
         return row, name_end, text_end
