@@ -5,8 +5,8 @@ pairs, an LMDB and tar shards; beside each, the limit: its images decoded, and n
 of CPU time, which on an idle machine is wall time; files are in the system's cache; the median of the runs.
 
 Manifest: start-up and memory with so many lines (try 10000000), each in a process of its own: CPU and wall
-seconds to open it, to check its texts and plan an epoch, to make its first batch; and the largest resident
-size, of which what lies in mapped files is no memory of the process's own.
+seconds to import everything, to open it, to check its texts and plan an epoch, to make its first batch; and
+the most memory of the process's own, that before it was opened, and that with what lies in mapped files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.buckets import EndlessBatches
@@ -133,41 +135,76 @@ def make_manifest(file: Path, lines: int, sizes: bool) -> None:
                 out.write(f"{i // 10_000:04}/{i:08}.png\t{texts[i % 10_000]}\t{500 + i % 500}\t48\n")
 
 
-def start(file: str) -> None:
-    """Open the lines at `file` as `fit` does, plan an epoch, take its first batch; print what it cost."""
+def start(file: str, began: float) -> None:
+    """Open the lines at `file` as `fit` does, plan an epoch, make its first batch; print what it cost.
+
+    began: the time at which this process was started, in seconds since 1970.
+    """
     from ocrtrain.data import LineData
 
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    marks = [(time.process_time(), time.perf_counter())]
+    memory = Memory()
+    marks = [(0.0, began), (time.process_time(), time.time())]
     source = open_lines(file)
-    marks.append((time.process_time(), time.perf_counter()))
+    marks.append((time.process_time(), time.time()))
     data = LineData(file, batch_size=16, workers=0)
     data.open(4)
-    marks.append((time.process_time(), time.perf_counter()))
-    next(iter(EndlessBatches(data.train_set, 16, seed=0)))
-    marks.append((time.process_time(), time.perf_counter()))
+    marks.append((time.process_time(), time.time()))
+    keys = next(iter(data.batches()))
+    marks.append((time.process_time(), time.time()))
+    for _, i in keys:  # the only images that there are
+        image = Path(source.images.where(int(data.train_set.indices[i])))
+        image.parent.mkdir(exist_ok=True)
+        Image.new("L", (500 + i % 500, 48), 255).save(image)
+    pause = time.process_time() - marks[-1][0], time.time() - marks[-1][1]
+    batch = Collate(data.preprocess)([data.train_set[key] for key in keys])
+    assert len(batch) == 16 and not batch.unreadable
+    marks.append((time.process_time() - pause[0], time.time() - pause[1]))
     spent = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(marks)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"lines": len(source), "base": base, "peak": peak, "spent": spent}))
+    spent[3:] = [(spent[3][0] + spent[4][0], spent[3][1] + spent[4][1])]
+    print(json.dumps({"base": memory.base, "own": memory.own, "all": memory.all, "spent": spent}))
+
+
+class Memory:
+    """The most memory that this process has had, in GiB: of its own, and with what it has of mapped files."""
+
+    def __init__(self) -> None:
+        self.base = self.own = self._own()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def all(self) -> float:
+        """Memory of its own and pages of mapped files together."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+    def _own(self) -> float:
+        _, resident, shared = Path("/proc/self/statm").read_text().split()[:3]
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+    def _watch(self) -> None:
+        while True:
+            self.own = max(self.own, self._own())
+            time.sleep(0.01)
 
 
 def manifest(lines: int) -> None:
     """Print the table of start-ups."""
-    columns = ("open", "check and plan", "first batch")
-    head = "".join(f"{name:>16}" for name in columns)
-    print(f"\n{lines:,} lines; CPU s (wall s){'':<8}{head}{'peak GiB':>10}{'of it torch etc.':>18}")
+    columns = ("import", "open", "check and plan", "first batch", "together")
+    head = "".join(f"{name:>15}" for name in columns)
+    print(f"{lines:,} lines; CPU s (wall s){'':<8}{head}{'own GiB':>9}{'before':>8}{'with files':>12}")
     with tempfile.TemporaryDirectory() as place:
         for suffix in ("tsv", "jsonl"):
             file = Path(place) / f"lines.{suffix}"
             make_manifest(file, lines, sizes=True)
             for when in ("first start", "second start"):
                 environment = {**os.environ, "OCRTRAIN_CACHE": f"{place}/cache"}
-                command = [sys.executable, __file__, "--start", str(file)]
+                command = [sys.executable, __file__, "--start", str(file), "--began", str(time.time())]
                 ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
                 found = json.loads(ended.stdout.splitlines()[-1])
-                cells = "".join(f"{f'{cpu:.1f} ({wall:.1f})':>16}" for cpu, wall in found["spent"])
+                spent = [*found["spent"], [sum(column) for column in zip(*found["spent"], strict=True)]]
+                cells = "".join(f"{f'{cpu:.1f} ({wall:.1f})':>15}" for cpu, wall in spent)
                 name = f"{suffix.upper()}, {file.stat().st_size / 2**20:,.0f} MiB, {when}"
-                print(f"{name:<33}{cells}{found['peak']:>10.2f}{found['base']:>18.2f}", flush=True)
+                memory = f"{found['own']:>9.2f}{found['base']:>8.2f}{found['all']:>12.2f}"
+                print(f"{name:<33}{cells}{memory}", flush=True)
             file.unlink()
 
 
@@ -180,9 +217,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--manifest", type=int, help="measure a manifest of so many lines instead")
     parser.add_argument("--start", help=argparse.SUPPRESS)
+    parser.add_argument("--began", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.start:
-        start(arguments.start)
+        start(arguments.start, arguments.began)
     elif arguments.manifest:
         manifest(arguments.manifest)
     else:

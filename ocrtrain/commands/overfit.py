@@ -37,6 +37,10 @@ class FirstEpoch:
         """Tell the widths of epoch 0."""
         return self.source.widths(0)
 
+    def part_of(self, index: int) -> str:
+        """All lines are judged together."""
+        return ""
+
 
 def settle_overfit(config: DictConfig, typed: Collection[str]) -> None:
     """Set what learning by heart takes: nothing is changed or dropped at random, and it ends soon.

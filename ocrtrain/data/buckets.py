@@ -77,8 +77,9 @@ def plan_epoch(
     """
     rng = np.random.default_rng((seed, epoch, 0x6275636B))
     # Of equal widths, which there are many of, none is to have its neighbours for ever.
-    order = rng.permutation(len(widths)).astype(np.int32 if len(widths) < 2**31 else np.int64)
-    order = order[np.argsort(widths[order], kind="stable")[::-1]]
+    order = np.arange(len(widths), dtype=np.int32 if len(widths) < 2**31 else np.int64)
+    rng.shuffle(order)
+    order = order[_sorting(widths[order])[::-1]]
     groups = _groups(widths[order], batch_size, budget)
     if batches is not None and sum(-(-count // size) for count, size in groups) != batches:
         groups = _groups_for(widths[order], batch_size, budget, batches)
@@ -89,6 +90,14 @@ def plan_epoch(
         place += count
     turn = rng.permutation(len(starts) - 1)
     return Plan(order, np.array(starts, np.int64), turn)
+
+
+def _sorting(widths: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Order `widths` from the narrowest on, equal ones as they stand."""
+    with np.errstate(invalid="ignore"):
+        whole = widths.astype(np.uint16)
+    # Columns of lines are whole numbers, and small ones: those NumPy sorts in a tenth of the time, by digits.
+    return np.argsort(whole if np.array_equal(whole, widths) else widths, kind="stable")
 
 
 def _groups(widths: NDArray[np.float32], batch_size: int, budget: Budget | None) -> list[tuple[int, int]]:
@@ -146,7 +155,7 @@ def plan_by_width(
     widths: NDArray[np.float32], batch_size: int, budget: Budget | None = None
 ) -> list[NDArray[np.int64]]:
     """Group all lines by width, narrow ones first: for reading, where order does not matter."""
-    order = np.argsort(widths, kind="stable")
+    order = _sorting(widths)
     if budget is None:
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     descending, batches, place = order[::-1], [], 0
@@ -191,7 +200,7 @@ class EndlessBatches:
     ranks-th of its lines, which are sorted by width, so all have as much to do. Each line is seen once an
     epoch, whatever the number of ranks; of the last batch of an epoch, some may get nothing. Every epoch has
     as many batches as the first, so that batch k can be found without the epochs before it; `budget` as in
-    `plan_epoch`.
+    `plan_epoch`. first: the plan of epoch 0, where it is there already.
     """
 
     def __init__(
@@ -203,9 +212,11 @@ class EndlessBatches:
         rank: int = 0,
         ranks: int = 1,
         budget: Budget | None = None,
+        first: Plan | None = None,
     ) -> None:
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.start, self.rank, self.ranks, self.budget = start, rank, ranks, budget
+        self._first = first
         self._batches = batches_in(source, batch_size, budget)
 
     @property
@@ -216,11 +227,17 @@ class EndlessBatches:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, skip = divmod(self.start, self.batches_per_epoch)
         while True:
-            widths = self.source.widths(epoch)
-            plan = plan_epoch(widths, self.batch_size, self.seed, epoch, self.budget, self._batches)
-            for batch in plan[skip:]:
-                yield [(epoch, int(i)) for i in batch[self.rank :: self.ranks]]
+            plan = self._plan(epoch)
+            for number in range(skip, len(plan)):
+                yield [(epoch, int(i)) for i in plan[number][self.rank :: self.ranks]]
             epoch, skip = epoch + 1, 0
+
+    def _plan(self, epoch: int) -> Plan:
+        first, self._first = self._first, None  # it is large, and not needed twice
+        if epoch == 0 and first is not None:
+            return first
+        widths = self.source.widths(epoch)
+        return plan_epoch(widths, self.batch_size, self.seed, epoch, self.budget, self._batches)
 
 
 def batches_in(source: HasWidths, batch_size: int, budget: Budget | None = None) -> int:

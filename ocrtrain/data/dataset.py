@@ -15,7 +15,6 @@ from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.batch import Batch
 from ocrtrain.data.compiled import compiled
 from ocrtrain.data.ink import is_grey
-from ocrtrain.data.mixture import JoinedLines, MixedLines
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.data.sources import LineSource
 from ocrtrain.errors import InputError
@@ -88,9 +87,8 @@ class LineDataset(Dataset):
         if self.augment is not None:
             image = self.augment(image, self._draws_of(epoch, index), self.preprocess.height)
         text = self.charset.writing.normalize(line.text)
-        part = self.source.part_of(index) if isinstance(self.source, MixedLines | JoinedLines) else ""
         labels = self.charset.encode_known(text)
-        return Sample(self.preprocess(image), labels, text, line.source, part)
+        return Sample(self.preprocess(image), labels, text, line.source, self.source.part_of(index))
 
     def _draws_of(self, epoch: int, index: int) -> np.random.Generator:
         """Give what line `index` of `epoch` draws from, until the next one asks.

@@ -31,6 +31,10 @@ class GeneratedLines:
         """Measure each line's width at height 1, without drawing it: float32 [lines]."""
         return self._widths(0 if self.fixed else epoch)
 
+    def part_of(self, index: int) -> str:
+        """There is but one source."""
+        return ""
+
     @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one source, for as long as the source lives
     def _widths(self, epoch: int) -> NDArray[np.float32]:
         columns = (self.generator.columns(self.seed, epoch, i) for i in range(self.lines))

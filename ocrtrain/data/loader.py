@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,16 @@ class LineLoader(DataLoader[Batch]):
             number, process = 0, 0
         worker = f"worker {number} (process {process})"
         return f"DataLoader timed out: {worker} was silent for {self.timeout:g} seconds"
+
+
+def ignore_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the main process, which ends after the step at hand: it needs its batches.
+
+    A terminal sends Ctrl-C to all processes of a command, and batch systems send SIGTERM to all of a job. A
+    worker ends when its loader does, or when the main process is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _gone(batches: Any) -> str:

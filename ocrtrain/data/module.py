@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -13,29 +12,34 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from numpy.typing import NDArray
 
 from ocrtrain.data.augmentation import Augment
-from ocrtrain.data.buckets import Budget, EndlessBatches, batches_in, padding_share, plan_by_width, plan_epoch
+from ocrtrain.data.buckets import (
+    Budget,
+    EndlessBatches,
+    Plan,
+    batches_in,
+    padding_share,
+    plan_by_width,
+    plan_epoch,
+)
+from ocrtrain.data.checking import Check
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.image import Channels
-from ocrtrain.data.inspection import conflicts, inspect
-from ocrtrain.data.loader import LineLoader
+from ocrtrain.data.loader import LineLoader, ignore_signals
 from ocrtrain.data.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.opening import Opening, Source
 from ocrtrain.data.preprocess import Preprocess
-from ocrtrain.data.screening import suspects, symbols_of
-from ocrtrain.data.stored import FileImages, StoredLines
+from ocrtrain.data.screening import symbols_of
+from ocrtrain.data.stored import StoredLines
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle
 from ocrtrain.text.normalization import Normalization
 
 log = logging.getLogger(__name__)
-
-CONFLICTS_UP_TO = 200_000  # lines; looking for equal files among more would keep people waiting
 
 _RUNS = {
     "rtl": "texts run from right to left: learned in display order, read in logical order",
@@ -116,6 +120,7 @@ class LineData(LightningDataModule):
         self.charset: Charset
         self.train_set: LineDataset
         self.val_set: LineDataset
+        self._first: tuple[LineDataset, Plan] | None = None
 
     def open(self, columns_per_frame: int, charset: Charset | None = None) -> None:
         """Open the sources, learn the charset, and check every text against what the model can write.
@@ -128,9 +133,10 @@ class LineData(LightningDataModule):
         seen = [self._seen(part) for part in parts]
         self._settle_writing(parts, seen, charset)
         self.charset = self._choose_charset(parts, seen)
+        check = Check(self.charset, self.preprocess, columns_per_frame, self.max_skipped, self.drop_unknown)
         for part in parts:
             if isinstance(part.source, StoredLines):
-                part.indices = self._inspect(part, columns_per_frame)
+                part.indices = check.usable(part.source, self._name(part))
         if aside:
             self._announce_unseen(aside)
         for part in parts:
@@ -142,6 +148,7 @@ class LineData(LightningDataModule):
         self.val_set = LineDataset(val, self.preprocess, self.charset, indices=kept)
         columns = self.train_set.widths(0)
         plan = plan_epoch(columns, self.batch_size, self.seed, 0, self.budget)
+        self._first = self.train_set, plan
         padded: Callable[[float], float] = lambda widest: self.preprocess.padded_width(int(widest))  # noqa: E731
         log.info(
             "%d training and %d validation lines, %d characters in the charset, %.1f%% padding",
@@ -171,16 +178,17 @@ class LineData(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         seen: Any = trainer.fit_loop.epoch_loop.batch_progress.total
-        batches = EndlessBatches(
-            self.train_set,
-            self.batch_size,
-            self.seed,
-            start=seen.processed,
-            rank=trainer.global_rank,
-            ranks=trainer.world_size,
-            budget=self.budget,
-        )
+        batches = self.batches(seen.processed, trainer.global_rank, trainer.world_size)
         return self._loader(self.train_set, batches, self.workers)
+
+    def batches(self, start: int = 0, rank: int = 0, ranks: int = 1) -> EndlessBatches:
+        """Plan the training batches from number `start` on, without end, for one of `ranks` processes."""
+        dataset, plan = self._first or (None, None)
+        self._first = None
+        first = plan if dataset is self.train_set else None  # it may have been put in another's place
+        return EndlessBatches(
+            self.train_set, self.batch_size, self.seed, start, rank, ranks, self.budget, first
+        )
 
     def val_dataloader(self) -> LineLoader:
         """Load the validation lines once, narrow ones first."""
@@ -218,6 +226,9 @@ class LineData(LightningDataModule):
                 raise InputError(f"data.mix.{part.name}", "has no line in an epoch", "raise its weight.")
         return LineDataset(mixed, self.preprocess, self.charset, self.augment, self.seed)
 
+    def _name(self, part: Part) -> str:
+        return f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
+
     def _seen(self, part: Part) -> set[str]:
         """Collect the characters of a part's texts in the normal form, or those that it draws."""
         source = part.source
@@ -240,9 +251,6 @@ class LineData(LightningDataModule):
             self.given_charset = self.given_charset.written(self.writing)
         if self.writing.direction in _RUNS:
             log.info("%s", _RUNS[self.writing.direction])
-
-    def _frames(self, columns_per_frame: int) -> Callable[[float], int]:
-        return lambda aspect: -(-self.preprocess.columns(aspect) // columns_per_frame)
 
     def _choose_charset(self, parts: list[Part], seen: list[set[str]]) -> Charset:
         drawn = [self._drawn_symbols(p.source) for p in parts if isinstance(p.source, GeneratedLines)]
@@ -269,47 +277,6 @@ class LineData(LightningDataModule):
             symbols = tuple(dict.fromkeys([*symbols, *map(mirrored, symbols)]))
         return symbols
 
-    def _inspect(self, part: Part, columns_per_frame: int) -> NDArray[np.int64] | None:
-        """Name what is odd in a part's texts, and give the lines that can be learned (None: all of them)."""
-        source = part.source
-        assert isinstance(source, StoredLines)
-        name = f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
-        widths, texts = source.widths(0), source.originals
-        closer = suspects(
-            texts,
-            widths,
-            self.charset,
-            lambda aspects: -(-self.preprocess.all_columns(aspects).astype(np.int64) // columns_per_frame),
-        )
-        names, those = ([of[i] for i in closer.tolist()] for of in (source.names, texts))
-        findings = inspect(names, those, widths[closer], self.charset, self._frames(columns_per_frame))
-        for line in findings.lines():
-            log.warning("%s", line)
-        if len(source) <= CONFLICTS_UP_TO and isinstance(source.images, FileImages):
-            doubles = conflicts(source.images.root, source.names, texts, widths.tolist())
-            if doubles.count:
-                log.warning("the same image with another text: %s", doubles)
-        if findings.unknown_lines and not self.drop_unknown:
-            raise InputError(
-                "data.charset",
-                f"lacks characters of {len(findings.unknown_lines)} training lines (named above)",
-                "add them to data.charset (of a model that is trained on: charset=extend),"
-                " or set data.drop_unknown=true to train without those lines.",
-            )
-        if len(findings.too_long_lines) > self.max_skipped:
-            raise InputError(
-                name,
-                f"{len(findings.too_long_lines)} texts are too long for their images (named above)",
-                "correct them, raise data.height, or set "
-                f"data.max_skipped={len(findings.too_long_lines)} to train without them.",
-            )
-        if not findings.leave_out:
-            return None
-        usable = np.delete(np.arange(len(source)), closer[findings.leave_out])
-        if not len(usable):
-            raise InputError(name, "no line is left", "see the reasons above.")
-        return usable
-
     def _hold_out(self, part: Part) -> Part:
         """Take the share `holdout` out of a part of the training lines, for validation."""
         if isinstance(part.source, GeneratedLines) and self.mix is not None:
@@ -320,12 +287,15 @@ class LineData(LightningDataModule):
         name = f"data.mix.{part.name}" if self.mix is not None else "data.train"
         if len(usable) < 2:
             raise InputError(name, "has one line only", "give more lines, or data.val=DIR as well.")
-        order = np.random.default_rng((self.seed, 0x686F6C64)).permutation(usable)
+        order = np.arange(len(usable), dtype=np.int32 if len(usable) < 2**31 else np.int64)
+        np.random.default_rng((self.seed, 0x686F6C64)).shuffle(order)
         count = min(max(1, round(self.holdout * len(usable))), len(usable) - 1)
-        part.indices = np.sort(order[count:])
+        aside = np.zeros(len(usable), np.bool_)
+        aside[order[:count]] = True
+        part.indices = usable[~aside]
         where = "no data.val" if self.mix is None else f"no {name}.val"
         log.info("%s: %d of the training lines are kept aside for validation", where, count)
-        return Part(part.name, part.source, indices=np.sort(order[:count]))
+        return Part(part.name, part.source, indices=usable[aside])
 
     def _announce_unseen(self, parts: list[Part]) -> None:
         stored = [part.source for part in parts if isinstance(part.source, StoredLines)]
@@ -334,16 +304,6 @@ class LineData(LightningDataModule):
             log.warning(
                 "validation has characters that training lacks, each will be an error: %s", " ".join(unseen)
             )
-
-
-def ignore_signals(worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM to the main process, which ends after the step at hand: it needs its batches.
-
-    A terminal sends Ctrl-C to all processes of a command, and batch systems send SIGTERM to all of a job. A
-    worker ends when its loader does, or when the main process is gone.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def texts_of(part: Part) -> Sequence[str]:

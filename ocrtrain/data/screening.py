@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.cores import in_order
 from ocrtrain.data.strings import Strings
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import runs_right_to_left
-from ocrtrain.text.normalization import is_normal
+from ocrtrain.text.normalization import Normalization, is_normal
 from ocrtrain.text.scripts import script_of
 
-_LINES = 8192
-_CODES = 0x110000
+_CHUNK = 2**15  # texts that a thread takes at once
+_LINES = 8192  # texts that are brought into the normal form as one, if they may be
+_ODD_RANGES = ((0x00, 0x20), (0x7F, 0xA0), (0x2028, 0x202A), (0xFEFF, 0xFF00), (0xFFFD, 0xFFFE))
 
 
 def symbols_of(texts: Sequence[str], writing: Writing) -> set[str]:
     """Collect the characters that `texts`, each of one line, show where they are written so."""
-    there = np.zeros(_CODES, np.bool_)
-    for start, _, block, codes in _blocks(texts):
-        if not _turns(block, writing) and is_normal(block, writing.normalization):
-            there[codes] = True
-            continue
-        # One by one: with the end of one text, the beginning of the next might compose.
-        for text in texts[start : start + _LINES]:
-            there[_codes(writing.shown(text))] = True
+    packed = _packed(texts)
+    there, _ = _marked(packed, np.empty(0, np.uint16))
+    kinds = _kinds(np.flatnonzero(there), writing)
+    if kinds.any():
+        there, closer = _marked(packed, kinds)
+        for numbers, block in _chosen(packed, closer):
+            if not _turns(block, writing) and is_normal(block, writing.normalization):
+                there[_codes(block)] = True
+                continue
+            # One by one: with the end of one text, the beginning of the next might compose.
+            for number in numbers:
+                there[_codes(writing.shown(packed[number]))] = True
     return {chr(code) for code in np.flatnonzero(there)}
 
 
@@ -43,34 +51,52 @@ def suspects(
     of the charset, letters of one script and no control characters, no space at its ends nor two in a row,
     and fits its frames.
     """
-    writing = charset.writing
-    # One table of all code points says whether a character is odd by itself.
-    odd = np.ones(_CODES, np.bool_)
-    odd[[ord(symbol) for symbol in charset.symbols]] = False
-    for low, high in ((0x00, 0x20), (0x7F, 0xA0), (0x2028, 0x202A)):
+    from ocrtrain.data.screening_numba import CODES, MIXED, ODD, SPACE, SPACED, TURNS, UNSURE, screen
+
+    packed, symbols = _packed(texts), charset.symbols
+    kinds = _kinds(map(ord, symbols), charset.writing)
+    scripts: dict[str | None, int] = {None: 0}
+    for symbol in symbols:
+        kinds[ord(symbol)] |= scripts.setdefault(script_of(symbol), len(scripts)) << 8
+    kinds[[ord(symbol) for symbol in symbols if symbol.isspace()]] |= SPACE
+    # What the charset lacks is odd, and needs no other kind.
+    odd = np.ones(CODES, np.bool_)
+    odd[[ord(symbol) for symbol in symbols]] = False
+    for low, high in _ODD_RANGES:
         odd[low:high] = True
-    odd[[0xFEFF, 0xFFFD]] = True
-    spaces = np.zeros(_CODES, np.bool_)
-    spaces[[code for code in range(0x3001) if chr(code).isspace()]] = True
-    found = [np.empty(0, np.int64)]
-    for start, ends, block, codes in _blocks(texts):
-        lengths = np.diff(ends, prepend=0)
-        flags = lengths + _repeats(codes, ends, lengths) > frames(widths[start : start + len(ends)])
-        flags |= lengths == 0
-        space, bad = spaces[codes], odd[codes]
-        # Across the border of two texts this marks one that is marked anyway, for the space at its end.
-        bad[1:] |= space[1:] & space[:-1]
-        full = np.flatnonzero(lengths)
-        flags[full] |= space[ends[full] - 1] | space[ends[full] - lengths[full]]
-        flags[np.searchsorted(ends, np.flatnonzero(bad), side="right")] = True
-        if not block.isascii():
-            flags[full] |= _mixes_scripts(codes, (ends - lengths)[full])
-        turns, normal = _turns(block, writing), is_normal(block, writing.normalization)
-        if turns or not normal:
-            few = texts[start : start + len(ends)]
-            flags |= np.array([_turns(t, writing) or not is_normal(t, writing.normalization) for t in few])
-        found.append(np.flatnonzero(flags) + start)
-    return np.concatenate(found)
+    kinds[odd] |= ODD
+
+    flags, unsure = np.zeros(len(packed), np.bool_), np.zeros(len(packed), np.bool_)
+
+    def look(start: int) -> None:
+        content, ends = packed.block(start, start + _CHUNK)
+        found, needed = np.empty(len(ends), np.uint8), np.empty(len(ends), np.int64)
+        screen(content, ends, kinds, found, needed)
+        here = slice(start, start + len(ends))
+        flags[here] = (found & (ODD | TURNS | MIXED | SPACED) != 0) | (needed > frames(widths[here]))
+        unsure[here] = found & UNSURE != 0
+
+    deque(in_order(look, range(0, len(packed), _CHUNK)), maxlen=0)
+    form = charset.writing.normalization
+    for numbers, block in _chosen(packed, unsure & ~flags):
+        if not is_normal(block, form):
+            flags[numbers] = [not is_normal(packed[number], form) for number in numbers]
+    return np.flatnonzero(flags)
+
+
+def _kinds(used: Iterable[int], writing: Writing) -> NDArray[np.uint16]:
+    """Tell of the code points in use which may turn a text round, or take it out of the normal form."""
+    from ocrtrain.data.screening_numba import CODES, TURNS, UNSURE
+
+    kinds = np.zeros(CODES, np.uint16)
+    if writing.direction == "rtl":
+        kinds[:] = TURNS
+    for code in map(int, used):
+        if _turns(chr(code), writing):
+            kinds[code] |= TURNS
+        if not _keeps(chr(code), writing.normalization):
+            kinds[code] |= UNSURE
+    return kinds
 
 
 def _turns(text: str, writing: Writing) -> bool:
@@ -78,39 +104,51 @@ def _turns(text: str, writing: Writing) -> bool:
     return writing.direction == "rtl" or (writing.direction != "none" and runs_right_to_left(text))
 
 
-def _mixes_scripts(codes: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell of each line, from `starts` on, whether it has letters of more than one script."""
-    used, places = np.unique(codes, return_inverse=True)
-    scripts = [script_of(chr(code)) for code in used.tolist()]
-    numbers = {script: bit for bit, script in enumerate(sorted({s for s in scripts if s is not None}))}
-    if len(numbers) < 2 or not len(starts):
-        return np.zeros(len(starts), np.bool_)
-    # A bit for each script; beyond 64 of them in some thousand lines, the last bit stands for several.
-    bits = np.array([0 if s is None else 1 << min(numbers[s], 63) for s in scripts], np.uint64)
-    found = np.bitwise_or.reduceat(bits[places], starts)
-    return (found & (found - (found > 0).astype(np.uint64))) != 0
+def _keeps(character: str, form: Normalization) -> bool:
+    """Whether `character` is in the normal form by itself, and leaves all before and after it as they are."""
+    if form == "none" or character.isascii():
+        return True
+    return (
+        is_normal(character, form)
+        and not unicodedata.combining(character)
+        and (character < "\u0300" or character not in _seconds())
+    )
 
 
-def _repeats(codes: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the characters of each line that are the same as the one before: int64 [lines]."""
-    second = np.flatnonzero(codes[1:] == codes[:-1]) + 1
-    line = np.searchsorted(ends, second, side="right")
-    within = second > (ends - lengths)[line]
-    return np.bincount(line[within], minlength=len(ends))
+@cache
+def _seconds() -> frozenset[str]:
+    """The characters that may compose with the one before them."""
+    jamo = {chr(code) for low, high in ((0x1161, 0x1176), (0x11A8, 0x11C3)) for code in range(low, high)}
+    pairs = (unicodedata.decomposition(chr(code)).split() for code in range(0xC0, 0x20000))
+    return frozenset(jamo | {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"})
 
 
-def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, NDArray[np.int64], str, NDArray[Any]]]:
-    """Take thousands of texts at a time as one: the first one's number, all ends, the text, its codes."""
-    packed = texts if isinstance(texts, Strings) else Strings.of(texts)
+def _marked(packed: Strings, kinds: NDArray[np.uint16]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark the code points of all texts that have only such of kind 0, and mark the other texts."""
+    from ocrtrain.data.screening_numba import CODES, mark
+
+    there, closer = np.zeros(CODES, np.bool_), np.zeros(len(packed), np.bool_)
+
+    def look(start: int) -> None:
+        # All threads write to one table, and nothing but True.
+        mark(*packed.block(start, start + _CHUNK), kinds, there, closer[start : start + _CHUNK])
+
+    deque(in_order(look, range(0, len(packed), _CHUNK)), maxlen=0)
+    return there, closer
+
+
+def _chosen(packed: Strings, chosen: NDArray[np.bool_]) -> Iterator[tuple[list[int], str]]:
+    """Take the texts that are chosen, thousands at a time: their numbers, and all of them as one."""
     for start in range(0, len(packed), _LINES):
-        content, ends = packed.block(start, start + _LINES)
-        block = content.tobytes().decode("utf-8", "surrogatepass")
-        if len(block) == len(content):
-            yield start, ends, block, content
-        else:
-            # Every byte but those that go on with a character begins one.
-            characters = np.concatenate([[0], np.cumsum((content & 0xC0) != 0x80)])
-            yield start, characters[ends], block, _codes(block)
+        some = chosen[start : start + _LINES]
+        if some.any():
+            content, ends = packed.block(start, start + _LINES)
+            block = content[np.repeat(some, np.diff(ends, prepend=0))].tobytes()
+            yield (np.flatnonzero(some) + start).tolist(), block.decode("utf-8", "surrogatepass")
+
+
+def _packed(texts: Sequence[str]) -> Strings:
+    return texts if isinstance(texts, Strings) else Strings.of(texts)
 
 
 def _codes(text: str) -> NDArray[np.uint32]:

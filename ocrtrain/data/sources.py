@@ -21,3 +21,6 @@ class LineSource(Protocol):
 
     def widths(self, epoch: int) -> NDArray[np.float32]:
         """Tell each line's width at height 1 (its aspect ratio), float32 [lines]; it only groups lines."""
+
+    def part_of(self, index: int) -> str:
+        """Name the source within this one that line `index` is from; "" where there is but one."""

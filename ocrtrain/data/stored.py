@@ -72,6 +72,10 @@ class StoredLines:
         """Tell every line's width at height 1, float32 [lines], read-only."""
         return self.table.aspects
 
+    def part_of(self, index: int) -> str:
+        """There is but one source."""
+        return ""
+
     def texts(self) -> list[str]:
         """List all texts in NFC."""
         return [normalize(text) for text in self.originals]

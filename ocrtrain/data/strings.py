@@ -74,16 +74,21 @@ class Strings(Sequence[str]):
 
     def hashes(self) -> NDArray[np.uint64]:
         """Give each string a number, equal ones the same and others hardly ever: uint64 [strings]."""
-        weights = np.random.default_rng(0).integers(1, 2**63, 4096, np.uint64) | np.uint64(1)
-        hashes = np.zeros(len(self), np.uint64)
+        from ocrtrain.data.strings_numba import hash_each
+
+        hashes = np.empty(len(self), np.uint64)
+        for start in range(0, len(self), _CHUNK):
+            hash_each(*self.block(start, start + _CHUNK), hashes[start : start + _CHUNK])
+        return hashes
+
+    def select(self, kept: NDArray[np.bool_]) -> Strings:
+        """Take the strings for which `kept`, bool [strings], is true."""
+        builder = StringsBuilder()
         for start in range(0, len(self), _CHUNK):
             content, ends = self.block(start, start + _CHUNK)
-            lengths = np.diff(ends, prepend=0)
-            place = np.arange(len(content)) - np.repeat(ends - lengths, lengths)
-            sums = np.zeros(len(content) + 1, np.uint64)
-            np.cumsum((content + np.uint64(1)) * weights[place & 4095], out=sums[1:])
-            hashes[start : start + len(ends)] = sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64)
-        return hashes
+            some, lengths = kept[start : start + _CHUNK], np.diff(ends, prepend=0)
+            builder.extend_bytes(content[np.repeat(some, lengths)], lengths[some].astype(np.uint32))
+        return builder.finish()
 
     def _range(self, start: int, stop: int) -> list[str]:
         if stop <= start:
@@ -116,9 +121,9 @@ class StringsBuilder:
         self._content += content
         self._lengths.append(lengths)
 
-    def extend_bytes(self, content: bytes | memoryview, lengths: NDArray[np.uint32]) -> None:
+    def extend_bytes(self, content: NDArray[np.uint8], lengths: NDArray[np.uint32]) -> None:
         """Append strings that are one block of UTF-8 already, of `lengths` bytes each."""
-        self._content += content
+        self._content += content.data
         self._lengths.append(lengths)
 
     def finish(self) -> Strings:

@@ -54,10 +54,9 @@ class LineTable:
         """Take the lines for which `kept` is true, all of the rest of the table with them."""
         if kept.all():
             return self
-        chosen = np.flatnonzero(kept).tolist()
         return LineTable(
-            Strings.of(self.names[i] for i in chosen),
-            Strings.of(self.texts[i] for i in chosen),
+            self.names.select(kept),
+            self.texts.select(kept),
             self.aspects[kept],
             {name: array[kept] for name, array in self.places.items()},
             self.skipped,

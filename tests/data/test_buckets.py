@@ -159,3 +159,23 @@ def test_plan_by_width_with_a_budget() -> None:
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
     assert all(len(b) == 1 or len(b) * widths[b].max() <= 120 for b in batches)
     assert [float(widths[b].max()) for b in batches] == sorted(float(widths[b].max()) for b in batches)
+
+
+def test_a_plan_that_is_there_is_taken_for_the_first_epoch_alone() -> None:
+    lines = Lines(40)
+    plain = EndlessBatches(lines, 8, seed=2)
+    first = plan_epoch(lines.widths(0), 8, seed=2, epoch=0)
+    for start in (0, 3, 7):
+        expected = [*islice(EndlessBatches(lines, 8, seed=2, start=start), 12)]
+        assert [*islice(EndlessBatches(lines, 8, seed=2, start=start, first=first), 12)] == expected
+    again = EndlessBatches(lines, 8, seed=2, first=first)
+    assert [*islice(again, 12)] == [*islice(again, 12)] == [*islice(plain, 12)]
+
+
+@pytest.mark.parametrize("most", [255, 65_535, 65_536, 2**30])
+def test_whole_widths_are_sorted_as_any_others(most: int) -> None:
+    """Whole numbers are sorted in a quicker way, as long as they are small: the plan must not tell."""
+    widths = np.random.default_rng(most).integers(1, most, 300, endpoint=True).astype(np.float32)
+    widths[7] = most
+    whole, scaled = plan_epoch(widths, 8, seed=1, epoch=0), plan_epoch(widths / 1024, 8, seed=1, epoch=0)
+    assert as_lists(whole) == as_lists(scaled)

@@ -34,6 +34,9 @@ class Lines:
     def widths(self, epoch: int) -> NDArray[np.float32]:
         return np.arange(self.lines, dtype=np.float32) + 1000 * epoch
 
+    def part_of(self, index: int) -> str:
+        return ""
+
 
 def parts(small: float = 1.0, large: float = 1.0) -> list[Part]:
     return [Part("small", Lines("s", 5), small), Part("large", Lines("l", 50), large, np.arange(10, 50))]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ocrtrain.data.formats import open_lines
+from ocrtrain.data.formats import Columns, open_lines
+from ocrtrain.data.formats.manifest_quick import read_quickly
+from ocrtrain.data.formats.manifest_rows import read_rows
 from ocrtrain.errors import InputError
 
 
@@ -125,7 +131,7 @@ def test_what_is_mended_is_seen_though_the_manifest_is_the_same(lines: Path, mak
 
 
 def test_many_rows_keep_their_order(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocrtrain.data.formats.manifest._BLOCK", 1000)
+    monkeypatch.setattr("ocrtrain.data.formats.manifest_quick._BLOCK", 1000)
     texts = [f"text {number} {'ä' * (number % 3)}" for number in range(500)]
     rows = [f"{number % 6}.png/{number}\t{text}\t20\t10" for number, text in enumerate(texts)]
     (lines / "a.tsv").write_text("image\ttext\twidth\theight\n" + "\n".join(rows))
@@ -135,47 +141,86 @@ def test_many_rows_keep_their_order(lines: Path, monkeypatch: pytest.MonkeyPatch
     assert list(open_lines(lines / "a.jsonl").originals) == texts
 
 
-@pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
-def test_the_quick_way_sees_what_the_slow_one_does(tmp_path: Path, suffix: str) -> None:
-    """Wherever the quick way gives a table at all, it is the same; what is odd it leaves to the slow one."""
-    pytest.importorskip("pyarrow")
-    from ocrtrain.data.formats.columns import Columns
-    from ocrtrain.data.formats.manifest import read_rows
-    from ocrtrain.data.formats.manifest_arrow import read_with_arrow
+odd = st.sampled_from([*'a "\\\t\r\x00\x7f\x85\u2028\u3000äſ字𝔘\ue000', "\ud800", "\\n", "\\u00e4", '""'])
+pieces = st.lists(st.sampled_from(["a.png", "ein Wort", "größe", "x"]) | odd, max_size=3).map("".join)
+numbers = st.sampled_from(
+    ["30", "10", "2.5", "", "0", "1e3", "-4", " 7", "030", "7.", "nan", "123456789012345"]
+)
+good = st.tuples(st.sampled_from(["a.png", "b ä.png"]), st.sampled_from(["one", "zwei ſ 𝔘 ", " x"]), numbers)
 
-    plain = ["a.png\tone\t30\t10", "b ä.png\tzwei ſ 𝔘\t30.5\t10", "c.png\tnull\t\t", "d.png\tNaN\t1e9\t1"]
-    odd = [
-        'e.png\t"q"', "e.png\t x ", "e.png\t", "e.png", "", "e.png\ta\u2028b", "e.png\ta\x00",
-        "e.png\ta\u00a0b",
-        "\ttext", "e.png\tx\t9\t9\t9", "e.png\tx\tfive\t1", "e.png\ta\rb", "e.png\tx\t-4\t2", "e.png\tx\t\t",
-        "e.png\tn/a\t 7\t1",
-    ]  # fmt: skip
-    files = [plain, *([*plain, row] for row in odd)]
-    quick = 0
-    for number, rows in enumerate(files):
-        file = tmp_path / f"{number}.{suffix}"
-        if suffix == "tsv":
-            content = "\n".join(["file_name\ttext\twidth\theight", *rows]) + "\n"
-        else:
-            keys = ("file_name", "text", "width", "height")
-            content = "".join(
-                json.dumps(dict(zip(keys, row.split("\t"), strict=False))) + "\n" for row in rows
-            )
-            # Numbers as numbers, and a key twice.
-            content = content.replace('"30"', "30").replace('"10"', "10").replace('"30.5"', "30.5")
-            content = content.replace('"1e9", "height": "1"', '1e9, "height": 1').replace('""', "null")
-        file.write_text(content, encoding="utf-8", newline="")
-        table = read_with_arrow(str(file), Columns())
-        if table is None:
-            continue
-        quick += 1
-        slow = read_rows(str(file), Columns())
-        assert list(table.names) == list(slow.names) and list(table.texts) == list(slow.texts), rows[-1]
-        assert not slow.skipped, rows[-1]
-        assert str(table.aspects.tolist()) == str(slow.aspects.tolist()), rows[-1]
-    assert quick
-    twice = tmp_path / f"twice.{suffix}"
-    twice.write_text(
-        '{"image": "a.png", "text": "a", "text": "b"}\n' if suffix == "jsonl" else "image\ttext\ttext\n"
+
+def seen_alike(file: Path) -> bool:
+    """Whether the quick way gives a table at all; then the slow one must give the same."""
+    table = read_quickly(str(file), Columns())
+    if table is None:
+        return False
+    slow = read_rows(str(file), Columns())
+    assert list(table.names) == list(slow.names) and list(table.texts) == list(slow.texts)
+    assert not slow.skipped and str(table.aspects.tolist()) == str(slow.aspects.tolist())
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(good | st.tuples(pieces, pieces, numbers), max_size=6), st.sampled_from(["\n", "\r\n", "\n\n"])
+)
+def test_the_quick_way_through_tables(rows: list[tuple[str, ...]], end: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "a.tsv"
+        content = end.join(["image\ttext\twidth\theight", *("\t".join([*row, "10"]) for row in rows)])
+        file.write_bytes(content.encode(errors="surrogatepass"))
+        seen_alike(file)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | pieces,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(pieces, inner, max_size=3),
+    max_leaves=6,
+)
+sizes = st.sampled_from([30, 2.5, None, 0, -4, 1e3, 1e-3, "30", "x", True, 10**20])
+objects = st.fixed_dictionaries(
+    {"image": good.map(lambda row: row[0]) | pieces, "text": good.map(lambda row: row[1]) | pieces},
+    optional={"width": sizes, "height": sizes, "more": values, "text ": values},
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(objects, max_size=5), st.booleans(), st.data())
+def test_the_quick_way_through_objects(rows: list[dict[str, Any]], escape: bool, data: st.DataObject) -> None:
+    content = "\n".join(json.dumps(row, ensure_ascii=escape) for row in rows)
+    if content and data.draw(st.booleans()):  # one accident
+        place = data.draw(st.integers(0, len(content) - 1))
+        content = content[:place] + data.draw(st.sampled_from('"\\,:{}[]0 \n\tn')) + content[place + 1 :]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "a.jsonl"
+        file.write_bytes((content + "\n").encode(errors="surrogatepass"))
+        seen_alike(file)
+
+
+def test_what_is_usual_goes_the_quick_way(tmp_path: Path) -> None:
+    rows = ["a.png\tone\t30\t10", "b ä.png\tzwei ſ 𝔘\ue000\t30.5\t10", "c.png\t a\u00a0b \t\t"]
+    (tmp_path / "a.tsv").write_text(
+        "\n".join(["\ufefffile_name\ttext\twidth\theight", *rows]), newline="\r\n"
     )
-    assert read_with_arrow(str(twice), Columns()) is None
+    assert seen_alike(tmp_path / "a.tsv")
+    (tmp_path / "b.tsv").write_text("other\ttext\timage\n\tone\ta.png\n")
+    assert seen_alike(tmp_path / "b.tsv")
+    values = [
+        {"text": 'say "\u00e4\U0001d518" \\ / ', "image": "a.png", "width": 30, "height": None},
+        {
+            "image": "ä.png",
+            "objects": {"bbox": [[1, -2.5e3], []], "of": {}, "x": [True, None, "\n"]},
+            "text": "b",
+        },
+    ]
+    for number, escape in enumerate((True, False)):
+        content = "\n".join(json.dumps(value, ensure_ascii=escape) for value in values)
+        (tmp_path / f"{number}.jsonl").write_text(content, encoding="utf-8")
+        assert seen_alike(tmp_path / f"{number}.jsonl")
+
+
+def test_a_column_or_a_key_that_occurs_twice_is_no_matter_for_the_quick_way(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"image": "a.png", "text": "a", "text": "b"}\n')
+    (tmp_path / "a.tsv").write_text("image\ttext\ttext\na.png\ta\tb\n")
+    assert read_quickly(str(tmp_path / "a.jsonl"), Columns()) is None
+    assert read_quickly(str(tmp_path / "a.tsv"), Columns()) is None
