@@ -165,11 +165,11 @@ def test_adapters_take_part_in_every_encoder(encoder: str, adapt: str) -> None:
     torch.testing.assert_close(merged(pixels, torch.tensor([32]))[0], log_probs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("adapt", ["lora", "bottleneck"])
-def test_adapters_of_the_default_model_are_small(adapt: str) -> None:
+@pytest.mark.parametrize(("adapt", "most"), [("lora", 0.05), ("bottleneck", 0.06)])
+def test_adapters_of_the_default_model_are_small(adapt: str, most: float) -> None:
     model = build(composed("experiment=lines", f"adapt={adapt}"), classes=120)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert trained / sum(p.numel() for p in model.parameters()) <= 0.05
+    assert trained / sum(p.numel() for p in model.parameters()) <= most
     for part in (model.backbone, model.encoder):
         assert any(p.requires_grad for p in part.parameters())
 

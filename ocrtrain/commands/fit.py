@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,12 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain.adapter import AdapterWriter
 from ocrtrain.checkpoint import Description
+from ocrtrain.commands.callbacks import callbacks, make_keeper
 from ocrtrain.commands.find import check_find, find
 from ocrtrain.commands.launch import launch, processes_to_start
 from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
 from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
-from ocrtrain.commands.overfit import UntilLearned, keep_few, settle_overfit, verdict
+from ocrtrain.commands.overfit import keep_few, settle_overfit, verdict
 from ocrtrain.commands.run_folder import AUTO, plain, prepare_folder, resolve_resume, run_folder
+from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
@@ -33,23 +34,15 @@ from ocrtrain.training import (
     BackgroundCheckpointIO,
     Budget,
     Clock,
-    Console,
     Guard,
-    Keeper,
     Recognition,
-    Recorder,
-    Validator,
     agreement,
 )
-from ocrtrain.training.averaging import Averaging
-from ocrtrain.training.blanks import Blanks
 from ocrtrain.training.budget import seconds_of
-from ocrtrain.training.loggers import publishers
-from ocrtrain.training.norms import SharedStatistics, synchronize
-from ocrtrain.training.patience import Patience
+from ocrtrain.training.norms import synchronize
 from ocrtrain.training.precision import choose_precision
 from ocrtrain.training.processes import Place, distributed_settings, join, leave, on_gpus, place
-from ocrtrain.training.rates import Thaw, scale_rates
+from ocrtrain.training.rates import scale_rates
 from ocrtrain.training.trouble import explained, lost
 
 log = logging.getLogger(__name__)
@@ -102,17 +95,8 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     typed = typed_settings(words)
     if config.overfit is not None:
         settle_overfit(config, typed)
-    if config.data.get("workers", 0) is None and here.local_world > 1:
-        config.data.workers = max(1, min(8, (os.cpu_count() or 1) // 2 // here.local_world))
-
     origin = take_over(config, typed)
-    data: LineData = instantiate(config.data, _convert_="all")
-    if data.batch_size < here.world:
-        raise InputError(
-            f"data.batch_size={data.batch_size}",
-            f"is fewer lines than the {here.world} processes that share them",
-            "it counts the lines of all processes: raise it, or train with fewer.",
-        )
+    data = make_data(config, here)
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
     open_data(config, data, int(settings["backbone"].get("columns_per_frame", 4)), origin)
     if config.overfit is not None:
@@ -124,10 +108,9 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
 
-    sink = instantiate(config.logger)
     trainer_settings = plain(config.trainer)
     budget = take_budget(trainer_settings, data.batches_per_epoch)
-    every = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
+    validation = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
     precision = choose_precision(trainer_settings.pop("precision"), trainer_settings["accelerator"])
     synchronized = bool(trainer_settings.pop("sync_batchnorm")) and here.world > 1
     if synchronized:
@@ -139,67 +122,81 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
             "trainer.deterministic=true: CTC's loss is computed on the CPU, since the GPU's adds up in no"
             " fixed order, and convolutions are not the fastest ones; steps take longer"
         )
-    make_optimizer = instantiate(config.optimizer, _convert_="all")
-
-    def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
-        made: torch.optim.Optimizer = make_optimizer(model)
-        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates))
-        return made
-
-    task = Recognition(model, data.charset, optimizer, same_width=synchronized)
+    task = Recognition(model, data.charset, optimizer_of(config), same_width=synchronized)
     if config.find is not None:
         find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
         return None
+
     clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
     description = Description(settings, data.charset, data.preprocess, plain(config))
     adapter = None
     # Adapters of a run that began with random weights, or others', are for a base that no checkpoint has.
     if config.init is not None and any(is_added(name) for name in model.state_dict()):
         adapter = AdapterWriter(folder / "adapter", model, description, str(config.init), base_charset)
-    saving, writer = config.checkpoint, BackgroundCheckpointIO()
+    writer = BackgroundCheckpointIO()
     guard = Guard(max(data.max_skipped, len(data.train_set) // 100), folder)
-    keeper = Keeper(
-        folder / "checkpoints",
-        description,
-        clock,
-        writer,
-        every_seconds=None if saving.every_minutes is None else 60.0 * saving.every_minutes,
-        every_steps=saving.every_n_steps,
-        keep=saving.keep,
-        adapter=adapter,
+    keeper = make_keeper(config, folder, description, clock, writer, adapter)
+    watching = callbacks(
+        config, folder, clock, guard, keeper, data.batches_per_epoch, validation, synchronized
     )
-    # In the order in which they look at a step: what is saved comes after all that changes.
-    callbacks: list[Callback | None] = [
-        clock,
-        Thaw(config.finetune.freeze_steps, config.finetune.train_first)
-        if config.finetune.freeze_steps
-        else None,
-        guard,
-        None if synchronized else SharedStatistics(),
-        None if config.ema.decay is None else Averaging(config.ema.decay),
-        Recorder(folder, clock),
-        *publishers(sink, folder, plain(config)),
-        Console(clock, data.batches_per_epoch),
-        Validator(
-            clock,
-            every["validate_every_steps"],
-            seconds_of(every["validate_every"], "trainer.validate_every"),
-        ),
-        UntilLearned() if config.overfit is not None else None,
-        None if config.early_stopping.patience is None else Patience(config.early_stopping.patience),
-        Blanks(folder),
-        keeper,
-    ]
     trainer_settings = distributed_settings(here, trainer_settings)
-    trainer = make_trainer(
-        trainer_settings, precision, [c for c in callbacks if c is not None], folder, writer
-    )
+    trainer = make_trainer(trainer_settings, precision, watching, folder, writer)
     if trainer.is_global_zero:
         prepare_folder(folder, config)
         devices = f"{here.world} x {trainer.strategy.root_device.type}" if here.world > 1 else None
         log.info("run %s, %s precision, on %s", folder, precision, devices or trainer.strategy.root_device)
+    fit(trainer, task, data, config.resume, guard, writer)
+
+    stopped = keeper.interrupted
+    if trainer.is_global_zero:
+        conclude(keeper, clock, folder, words)
+        if stopped is not None and config.checkpoint.requeue:
+            requeue_if_asked(stopped, words)
+        elif config.overfit is not None and stopped is None:
+            said = verdict(config.overfit, keeper.best_cer, keeper.best_step, trainer.global_step)
+            print(said, file=sys.stderr)
+    if stopped is not None:
+        raise SystemExit(128 + stopped)
+    return None if keeper.best_cer == float("inf") else keeper.best_cer
+
+
+def make_data(config: DictConfig, here: Place) -> LineData:
+    """Make the data as `config` says, with a fair share of the cores for this process's loaders."""
+    if config.data.get("workers", 0) is None and here.local_world > 1:
+        config.data.workers = max(1, min(8, usable_cores() // 2 // here.local_world))
+    data: LineData = instantiate(config.data, _convert_="all")
+    if data.batch_size < here.world:
+        raise InputError(
+            f"data.batch_size={data.batch_size}",
+            f"is fewer lines than the {here.world} processes that share them",
+            "it counts the lines of all processes: raise it, or train with fewer.",
+        )
+    return data
+
+
+def optimizer_of(config: DictConfig) -> Callable[[LineRecognizer], torch.optim.Optimizer]:
+    """Give what makes the optimizer for a model, with the rates that `finetune` sets."""
+    make = instantiate(config.optimizer, _convert_="all")
+
+    def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
+        made: torch.optim.Optimizer = make(model)
+        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates))
+        return made
+
+    return optimizer
+
+
+def fit(
+    trainer: Trainer,
+    task: Recognition,
+    data: LineData,
+    resume: str | None,
+    guard: Guard,
+    writer: BackgroundCheckpointIO,
+) -> None:
+    """Train to the end; raises InputError for what a message can explain, KeyboardInterrupt for Ctrl-C."""
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=config.resume, weights_only=True)
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
         writer.wait()
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
@@ -211,19 +208,6 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
         writer.close()
     if guard.failure is not None:
         raise guard.failure
-    stopped = keeper.interrupted
-    if trainer.is_global_zero:
-        conclude(keeper, clock, folder, words)
-        if stopped is not None and config.checkpoint.requeue:
-            requeue_if_asked(stopped, words)
-        elif config.overfit is not None and stopped is None:
-            print(
-                verdict(config.overfit, keeper.best_cer, keeper.best_step, trainer.global_step),
-                file=sys.stderr,
-            )
-    if stopped is not None:
-        raise SystemExit(128 + stopped)
-    return None if keeper.best_cer == float("inf") else keeper.best_cer
 
 
 def check_choices(config: DictConfig) -> None:

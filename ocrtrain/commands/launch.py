@@ -113,7 +113,7 @@ def start(order: Path, number: int, count: int, port: int, config: DictConfig) -
     own = {**os.environ, LAUNCHED: "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     own |= {key: str(value) for key, value in places.items()}
     if not on_gpus(str(config.trainer.accelerator)):
-        threads = str(max(1, (os.cpu_count() or 1) // count))  # together no more than there are cores
+        threads = str(max(1, usable_cores() // count))  # together no more than there are cores
         own = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **own}
     command = [sys.executable, "-m", "ocrtrain.commands.rank", str(order), str(record)]
     # A pipe tells a process when this one is gone. A session of its own: Ctrl-C comes through us, once.

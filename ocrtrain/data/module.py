@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 
+from ocrtrain.cores import usable_cores
 from ocrtrain.data.augmentation import Augment
 from ocrtrain.data.buckets import (
     Budget,
@@ -115,8 +115,7 @@ class LineData(LightningDataModule):
         columns = Columns(image_column, text_column)
         self.opening = Opening(train, val, mix, columns, pixels, max_skipped, seed)
         self.timeout = timeout
-        cores = os.cpu_count() or 1
-        self.workers = max(1, min(8, cores // 2)) if workers is None else workers
+        self.workers = max(1, min(8, usable_cores() // 2)) if workers is None else workers
         self.charset: Charset
         self.train_set: LineDataset
         self.val_set: LineDataset

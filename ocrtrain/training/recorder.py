@@ -25,7 +25,8 @@ COLUMNS = (
 class Recorder(Callback):
     """Keeps `metrics.csv`, `history.png` and `samples.png` in the run's folder.
 
-    every_steps: steps between two rows of training loss; sheet_lines: validation lines on the sheet.
+    every_steps: steps between two rows of training loss; sheet_lines: validation lines on the sheet. Where
+    validation lines are of several sources, the table has a column "val_cer NAME" for each.
     A resumed run goes on after the row of the step that it resumes from.
     """
 
@@ -40,6 +41,7 @@ class Recorder(Callback):
         self.every_steps, self.sheet_lines = every_steps, sheet_lines
         self.lines = 0
         self._losses: list[Any] = []
+        self._columns = list(COLUMNS)
 
     @property
     def table(self) -> Path:
@@ -49,9 +51,11 @@ class Recorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        parts = getattr(getattr(trainer, "datamodule", None), "val_parts", [])
+        self._columns = [*COLUMNS, *map(_column, parts)]
         kept = [row for row in self.rows() if int(row["step"]) <= trainer.global_step and trainer.global_step]
         with atomic_path(self.table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
 
@@ -88,6 +92,7 @@ class Recorder(Callback):
             val_cer=counts.cer,
             val_wer=counts.wer,
             val_line_accuracy=counts.line_accuracy,
+            **{_column(name): part.cer for name, part in validation.parts.items()},
         )
         if not trainer.is_global_zero:
             return
@@ -117,7 +122,7 @@ class Recorder(Callback):
         }
         row = {**known, **{k: f"{v:.6g}" for k, v in values.items() if v is not None}}
         with open(self.table, "a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
+            csv.DictWriter(file, self._columns).writerow(row)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -132,3 +137,8 @@ class Recorder(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.lines, self._losses = state_dict["lines"], list(state_dict.get("losses", []))
+
+
+def _column(part: str) -> str:
+    """Name the column of one source's validation CER."""
+    return f"val_cer {part}"
