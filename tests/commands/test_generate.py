@@ -85,7 +85,8 @@ def test_every_preset_names_every_setting_of_the_generator_and_draws(preset: str
     lines = [generator.line(0, 0, i) for i in range(12)]
     assert {line.image.shape[0] for line in lines} == {config.synthesis.height}
     for i, line in enumerate(lines):
-        assert line.image.dtype == np.uint8 and line.image.shape[1] == generator.columns(0, 0, i)
+        assert line.image.dtype == np.uint8
+        assert generator.columns(0, 0, i) == pytest.approx(line.image.shape[1], rel=0.2, abs=2)
         assert line.image.shape[2:] == ((3,) if config.synthesis.channels == 3 else ())
 
 
