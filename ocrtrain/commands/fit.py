@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from ocrtrain.commands.launch import launch, processes_to_start
 from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
 from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
 from ocrtrain.commands.overfit import keep_few, settle_overfit, verdict
-from ocrtrain.commands.run_folder import AUTO, plain, prepare_folder, resolve_resume, run_folder
+from ocrtrain.commands.run_folder import AUTO, held, plain, prepare_folder, resolve_resume, run_folder
 from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
@@ -141,11 +142,13 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     )
     trainer_settings = distributed_settings(here, trainer_settings)
     trainer = make_trainer(trainer_settings, precision, watching, folder, writer)
-    if trainer.is_global_zero:
-        prepare_folder(folder, config)
-        devices = f"{here.world} x {trainer.strategy.root_device.type}" if here.world > 1 else None
-        log.info("run %s, %s precision, on %s", folder, precision, devices or trainer.strategy.root_device)
-    fit(trainer, task, data, config.resume, guard, writer)
+    with held(folder) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            prepare_folder(folder, config)
+            device = trainer.strategy.root_device
+            on = f"{here.world} x {device.type}" if here.world > 1 else device
+            log.info("run %s, %s precision, on %s", folder, precision, on)
+        fit(trainer, task, data, config.resume, guard, writer)
 
     stopped = keeper.interrupted
     if trainer.is_global_zero:

@@ -6,10 +6,13 @@ import json
 import logging
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ocrtrain import cache
@@ -83,6 +86,30 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
             damaged.append(path)
     found = [entry for entry in found if entry[0] >= 0]
     return (max(found)[2] if found else None), damaged
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the run's folder; raises InputError if one trains into it.
+
+    The system lets go of the lock when a process ends, however it does.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"run={folder.name}",
+            f"another process is training into {folder}",
+            "choose another name, or wait for it, or stop it.",
+        ) from None
+    except (OSError, NotImplementedError) as error:  # a file system without locks, or one to read only
+        log.debug("%s is not locked: %s", folder, error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def prepare_folder(folder: Path, config: DictConfig) -> None:

@@ -277,3 +277,21 @@ def test_early_stopping_is_remembered(fit: Fit, draw_lines: Callable[..., Path],
     assert [row["step"] for row in record("mine") if row["val_cer"]] == [str(i + 1) for i in range(step)]
     fit(*words, "data.augment=null")
     assert checkpoint("mine")["global_step"] == step
+
+
+def test_two_processes_do_not_train_into_one_folder(
+    fit: Fit, draw_lines: Callable[..., Path], tmp_path: Path
+) -> None:
+    draw_lines(tmp_path / "lines")
+    words = ["data.train=lines", "data.val=lines", *STEPS, "run=mine"]
+    fit(*words)
+    before = checkpoint("mine")
+    hold = "from filelock import FileLock; lock = FileLock('runs/mine/.lock'); lock.acquire(); print(flush=True); input()"
+    command = [sys.executable, "-c", hold]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        ended = fit(*words, "overwrite=true", code=2)
+        assert "run=mine: another process is training into runs/mine" in ended.stderr
+        assert checkpoint("mine")["global_step"] == before["global_step"] == 6
+        other.kill()
+    fit(*words, "resume=auto")
