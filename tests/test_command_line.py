@@ -195,6 +195,7 @@ def test_help_of_a_command_shows_what_its_files_say(
         ("what=???", "what: must be given\n  Write what=VALUE"),
         ("what=${nowhere}", "what: Interpolation key 'nowhere' not found"),
         ("what=dta", "what=dta: no such choice"),
+        ("reader.layers=two", "reader.layers=two: is no number\n  It is 2 by default."),
         ("--hlep", "Did you mean --help? A setting is written without dashes"),
         ("--cfg=jobs", "invalid choice: 'jobs'"),
     ],
