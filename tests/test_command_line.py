@@ -135,6 +135,7 @@ def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     ("word", "expected"),
     [
         ("evalute", "Did you mean evaluate?"),
+        ("trian", "Did you mean fit?"),
         ("experiment=lines", "a command comes first"),
         ("--multirun", "a command comes first"),
         ("zzz", "The commands are: fit, evaluate"),
@@ -179,7 +180,8 @@ def test_help_of_a_command_shows_what_its_files_say(
         ("readr=bilstm", "Did you mean reader?"),
         ("experimnt=quick", "Did you mean experiment?"),
         ("trainer.zzz=3", "trainer has trainer.max_time"),
-        ("reader.hidden=3", "reader has reader.layers"),
+        ("reader.hidden=3", "no setting of reader=mamba\n  It is of reader=bilstm."),
+        ("reader.deep=3", "reader has reader.layers"),
         ("~plaec", "plaec: no such setting"),
         ("reader=mambo", "reader=mambo: no such preset\n  Did you mean reader=mamba?"),
         ("experiment=zzz", "  Soon done"),
