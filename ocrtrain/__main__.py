@@ -25,6 +25,9 @@ COMMANDS = {
     "clean": "list what earlier runs left on this machine; remove it on yes=true",
 }
 
+# What other programs call them.
+OTHERS_NAMES = {"train": "fit", "test": "evaluate", "recognize": "predict", "read": "predict"}
+
 EXAMPLES = """\
   python -m ocrtrain fit experiment=quickstart
   python -m ocrtrain fit experiment=lines data.train=DIR data.val=DIR
@@ -103,8 +106,8 @@ def unknown_command(word: str) -> str:
         return str(InputError(word, "a command comes first", f"It is one of: {names}."))
     if family := [command for command in COMMANDS if command.startswith(f"{word} ")]:
         return str(InputError(word, "is one of several", f"Say which: {', '.join(family)}."))
-    close = get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    meant = f"Did you mean {close[0]}? " if close else ""
+    close = get_close_matches(word, [*COMMANDS, *OTHERS_NAMES], n=1, cutoff=0.5)
+    meant = f"Did you mean {OTHERS_NAMES.get(close[0], close[0])}? " if close else ""
     return str(InputError(word, "no such command", f"{meant}The commands are: {names}."))
 
 

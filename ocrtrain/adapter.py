@@ -170,7 +170,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     lacking = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if lacking:
         way_on = "give the folder that fit wrote, such as runs/NAME/adapter."
-        raise InputError(f"adapter={folder}", f"holds no adapter: {' and '.join(lacking)} lacks", way_on)
+        raise InputError(f"adapter={folder}", f"holds no adapter: no {' and no '.join(lacking)}", way_on)
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

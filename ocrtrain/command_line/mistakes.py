@@ -24,7 +24,7 @@ from omegaconf.errors import (
 
 from ocrtrain.command_line.help_page import example
 from ocrtrain.command_line.invocation import Invocation
-from ocrtrain.command_line.presets import choices, compose, groups, options, settings
+from ocrtrain.command_line.presets import choices, compose, groups, options, preset, settings
 from ocrtrain.errors import InputError
 
 
@@ -146,11 +146,27 @@ def _unknown_key(key: str, invocation: Invocation) -> InputError:
     close = similar(key, {*keys, *choices(config)} - parents - {key})
     if close:
         return InputError(key, "no such setting", f"Did you mean {' or '.join(close)}?")
-    parent = key.rpartition(".")[0]
+    parent, _, last = key.rpartition(".")
+    having = [name for name in options(invocation, parent) if last in _keys_of(invocation, parent, name)]
+    if having:
+        presets = " or ".join(f"{parent}={name}" for name in having)
+        now = choices(config).get(parent)
+        return InputError(key, f"no setting of {parent}={now}", f"It is of {presets}.")
     below = [name for name in keys if parent and name.startswith(f"{parent}.")]
+    below = [name for name in below if name.rpartition(".")[2] not in ("_target_", "_partial_")]
     if below:
         return InputError(key, "no such setting", f"{parent} has {', '.join(below[:20])}.")
     return InputError(key, "no such setting", f"All settings: {invocation.program} --cfg job")
+
+
+def _keys_of(invocation: Invocation, group: str, name: str) -> list[str]:
+    """The settings that a preset's own file names."""
+    file = preset(invocation, f"{group}/{name}")
+    try:
+        content = None if file is None else yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []  # its own mistake, for when it is chosen
+    return [str(key) for key in content] if isinstance(content, dict) else []
 
 
 def _unknown_target(error: InstantiationException) -> InputError | None:

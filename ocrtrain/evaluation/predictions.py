@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,8 +182,8 @@ def refuse_doubles(ids: Sequence[str], what: str) -> None:
 def match(ids: Sequence[str], names: Sequence[str], root: str = "") -> tuple[list[int | None], list[str]]:
     """Find the row of each of N named lines: its index in `ids` or None; and the ids of no line.
 
-    An id is a line's name, its whole path (root and name), or either without the image's suffix, unless two
-    lines would then be called the same.
+    An id is a line's name, its path (root and name), whole or from the working folder as `predict` writes it,
+    or any of these without the image's suffix, unless two lines would then be called the same.
     """
     spelled = Counter(spelling for name in names for spelling in spellings(name, root))
     rows: Mapping[str, int] = {name: i for i, name in enumerate(ids)}
@@ -196,6 +197,7 @@ def match(ids: Sequence[str], names: Sequence[str], root: str = "") -> tuple[lis
 
 def spellings(name: str, root: str) -> Iterator[str]:
     """List what a line may be called, each once, the full name first."""
-    names = [name, str(Path(root, name))] if root else [name]
+    whole = str(Path(root, name))
+    names = [name, whole, os.path.relpath(whole)] if root else [name]
     stems = [str(Path(path).with_suffix("")) for path in names] if root else []
     return iter(dict.fromkeys([*names, *stems]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ocrtrain.errors import InputError
+
 
 class ChannelDropout(nn.Module):
     """Zeroes features with probability `p` in all frames of a line at once, and scales the others up.
@@ -16,6 +18,10 @@ class ChannelDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
+        if not 0.0 <= p < 1.0:
+            raise InputError(
+                f"dropout={p}", "is no share below 1", "give a number such as 0.1, or 0 for none."
+            )
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

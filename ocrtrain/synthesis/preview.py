@@ -15,11 +15,12 @@ ROWS = COLUMNS = 8
 
 # In pixels. Lines are shown at their own size, unless they are wider than a cell may be.
 _NARROWEST, _WIDEST, _GAP, _LABEL = 120, 480, 8, 14
+_SHEET = 2100  # a sheet that is wider is unreadable on a screen: fewer columns then
 _PAPER, _INK = "#f4f1ea", "#333333"
 
 
 def draw_preview(lines: Sequence[Line], path: Path) -> None:
-    """Draw `lines` in rows of `COLUMNS`, the text of each below it, as a PNG.
+    """Draw `lines` in rows of up to `COLUMNS`, the text of each below it, as a PNG.
 
     Columns are as wide as nine in ten of the lines need. Raises `InputError` where `path` cannot be written.
     """
@@ -27,14 +28,15 @@ def draw_preview(lines: Sequence[Line], path: Path) -> None:
     width = min(max(widths[len(widths) * 9 // 10 - 1], _NARROWEST), _WIDEST)
     height = max(line.image.shape[0] for line in lines)
     cell = (width + _GAP, height + 2 * _LABEL + _GAP)
-    rows = -(-len(lines) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * cell[0] + _GAP, rows * cell[1] + _GAP), _PAPER)
+    columns = min(COLUMNS, (_SHEET - _GAP) // cell[0])
+    rows = -(-len(lines) // columns)
+    sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
     fonts = find_fonts(
         frozenset("".join(line.text for line in lines)) - {" "}, ["bundled", "system"], (), _raqm()
     )
     for i, line in enumerate(lines):
-        left, top = _GAP + i % COLUMNS * cell[0], _GAP + i // COLUMNS * cell[1]
+        left, top = _GAP + i % columns * cell[0], _GAP + i // columns * cell[1]
         picture = Image.fromarray(line.image).convert("RGB")
         if picture.width > width:
             size = (width, max(1, round(picture.height * width / picture.width)))

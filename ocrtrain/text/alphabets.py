@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from ocrtrain.errors import InputError
@@ -108,4 +109,10 @@ def _symbols(entry: str) -> str | list[str]:
                 "name a UTF-8 text file after the @; for the characters themselves, put the @ at the end.",
             ) from None
         return sorted(set(normalize(text)) - set("\t\n\v\f\r\u0085\u2028\u2029"))
+    if entry.isalpha() and (meant := get_close_matches(entry.lower(), ALPHABETS, n=1, cutoff=0.75)):
+        raise InputError(
+            f"charset={entry}",
+            "is no alphabet's name, and unlikely to be all characters that are meant",
+            f"Did you mean {meant[0]}? For the characters themselves, write them in another order.",
+        )
     return entry

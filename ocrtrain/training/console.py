@@ -79,7 +79,7 @@ class Console(Callback):
             self._window = (now, self.lines, self._waited)
         progress = self.clock.progress(trainer)
         loss = float("nan") if self._loss is None else float(self._loss)
-        left = self.clock.seconds * (1.0 / progress - 1.0) if progress > 0 else 0.0
+        left = max(0.0, self.clock.seconds * (1.0 / progress - 1.0)) if progress > 0 else 0.0
         batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total
         return (
             f"step {trainer.global_step:,}  epoch {batches.processed / self.batches_per_epoch:.2f}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ocrtrain.errors import InputError
 from ocrtrain.model.adapt import is_added
 
 NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a meaning
@@ -18,10 +20,18 @@ def is_decayed(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in NO_DECAY
 
 
+def check_rates(**rates: float) -> None:
+    """Raise InputError for a learning rate or decay that is negative or infinite."""
+    for name, rate in rates.items():
+        if not 0.0 <= rate < math.inf:
+            raise InputError(f"optimizer.{name}={rate}", "must be a number of 0 or more", "give one.")
+
+
 def adamw(
     model: nn.Module, lr: float, weight_decay: float = 0.05, betas: tuple[float, float] = (0.9, 0.98)
 ) -> torch.optim.Optimizer:
     """AdamW over the trainable parameters, without weight decay where it would do harm."""
+    check_rates(lr=lr, weight_decay=weight_decay)
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     groups = [
         {"params": [p for n, p in trainable if is_decayed(n, p)], "weight_decay": weight_decay},
@@ -42,6 +52,7 @@ def muon(
     momentum: float = 0.95,
 ) -> torch.optim.Optimizer:
     """Muon for the hidden matrices and kernels, AdamW for everything else (see `Muon`)."""
+    check_rates(lr=lr, matrix_lr=matrix_lr, weight_decay=weight_decay)
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     # First and last layers face pixels and characters, not features; depthwise kernels are not matrices, but
     # a low-rank adapter's are, however few columns they have.

@@ -6,13 +6,31 @@ import logging
 
 import torch
 
+from ocrtrain.errors import InputError
+
 log = logging.getLogger(__name__)
 
+PRECISIONS = (
+    "32-true",
+    "bf16-mixed",
+    "16-mixed",
+    "bf16-true",
+    "16-true",
+    "64-true",
+    "32",
+    "bf16",
+    "16",
+    "64",
+)
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def choose_precision(wanted: str, accelerator: str = "auto") -> str:
     """Resolve "auto" to Lightning's "bf16-mixed" where the device computes in bf16, else to "32-true"."""
+    if str(wanted) not in ("auto", *PRECISIONS):
+        raise InputError(
+            f"trainer.precision={wanted}", "is no number format", f"choose auto, {', '.join(PRECISIONS)}."
+        )
     if wanted != "auto":
         if wanted == "16-mixed":
             log.warning("16-mixed has a narrow range: if losses turn infinite, use bf16-mixed or 32-true")

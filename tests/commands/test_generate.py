@@ -21,10 +21,12 @@ from PIL import Image
 
 from ocrtrain.commands import generate
 from ocrtrain.data.formats import open_lines
+from ocrtrain.data.line import Line
 from ocrtrain.data.pairing import find_pairs
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.generator import NO_TEXT_FONTS
+from ocrtrain.synthesis.preview import draw_preview
 
 CONF = Path(generate.__file__).parents[1] / "conf"
 SMALL = ["synthesis=portable", "workers=1"]
@@ -112,6 +114,13 @@ def test_a_preview_shows_lines_and_writes_none(
     with_lines = run("count=3", f"preview={tmp_path / 'again.png'}")
     assert (with_lines / "labels.txt").is_file()
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
+
+
+def test_a_preview_of_long_lines_fits_a_screen(tmp_path: Path) -> None:
+    line = Line(np.full((32, 900, 3), 200, np.uint8), "as wide as a page", "")
+    draw_preview([line] * 64, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.width < 2100 and image.height > 16 * 32
 
 
 def test_neither_lines_nor_a_preview_is_no_task(run: Callable[..., Path]) -> None:

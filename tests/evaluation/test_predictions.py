@@ -98,3 +98,8 @@ def test_ids_are_names_paths_or_names_without_a_suffix() -> None:
     # Two lines that would be called the same without a suffix need theirs.
     assert match(["x"], ["x.png", "x.jpg"], "/data") == ([None, None], ["x"])
     assert match(["3.14"], ["3.15"]) == ([None], ["3.14"])
+
+
+def test_paths_from_the_working_folder_name_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert match(["lines/test/1.png"], ["1.png"], str(tmp_path / "lines" / "test")) == ([0], [])

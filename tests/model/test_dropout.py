@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ocrtrain.errors import InputError
 from ocrtrain.model.dropout import ChannelDropout
 
 
@@ -21,3 +22,9 @@ def test_nothing_is_dropped_in_evaluation_or_at_zero() -> None:
     x = torch.randn(2, 3, 4)
     assert torch.equal(ChannelDropout(0.5).eval()(x), x)
     assert torch.equal(ChannelDropout(0.0).train()(x), x)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
+def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match=f"dropout={share}: is no share below 1"):
+        ChannelDropout(share)

@@ -197,3 +197,9 @@ def test_encoders_to_compare_are_of_one_size() -> None:
     )
     assert mamba == 1_752_576
     assert abs(transformer / mamba - 1) < 0.01
+
+
+@pytest.mark.parametrize("encoder", [BiLSTMEncoder, Mamba2Encoder, MambaEncoder, TransformerEncoder])
+def test_a_stack_without_layers_is_refused(encoder: type) -> None:
+    with pytest.raises(InputError, match=r"encoder\.layers=0: must be at least 1"):
+        encoder(width=8, layers=0)

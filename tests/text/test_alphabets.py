@@ -74,3 +74,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         charset_of(f"@{tmp_path / 'none.txt'}")
     with pytest.raises(InputError, match="symbols twice"):
         charset_of("abca")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("germann", "german"), ("frnch", "french"), ("Czech", "czech")])
+def test_a_misspelt_alphabet_is_not_taken_for_characters(typed: str, meant: str) -> None:
+    with pytest.raises(InputError, match=f"Did you mean {meant}[?]"):
+        charset_of(typed)
+    assert charset_of("abcdef").symbols == tuple("abcdef")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Lora
 from ocrtrain.model.backbones import CompactResNet
@@ -156,3 +157,10 @@ def test_the_state_is_saved_and_restored() -> None:
         first.step()
         second.step()
     assert torch.equal(weight, copies[0]) and torch.equal(bias, copies[1])
+
+
+@pytest.mark.parametrize("make", [adamw, muon])
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+def test_rates_are_not_negative(make: type, name: str, model: LineRecognizer) -> None:
+    with pytest.raises(InputError, match=f"optimizer.{name}=-1: must be a number of 0 or more"):
+        make(model, **{"lr": 0.001, name: -1})

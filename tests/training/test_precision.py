@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ocrtrain.errors import InputError
 from ocrtrain.training.precision import choose_precision, cpu_has_bf16
 
 
@@ -18,6 +19,11 @@ def test_what_is_wanted_is_taken(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert choose_precision("16-mixed") == "16-mixed"
     assert "bf16-mixed" in caplog.text
+
+
+def test_what_is_no_number_format_is_named() -> None:
+    with pytest.raises(InputError, match=r"trainer\.precision=fp8: is no number format"):
+        choose_precision("fp8")
 
 
 def test_a_cpu_computes_in_bf16_only_in_hardware() -> None:

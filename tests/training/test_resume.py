@@ -286,7 +286,8 @@ def test_two_processes_do_not_train_into_one_folder(
     words = ["data.train=lines", "data.val=lines", *STEPS, "run=mine"]
     fit(*words)
     before = checkpoint("mine")
-    hold = "from filelock import FileLock; lock = FileLock('runs/mine/.lock'); lock.acquire(); print(flush=True); input()"
+    taken = "from filelock import FileLock; lock = FileLock('runs/mine/.lock'); lock.acquire(); "
+    hold = taken + "print(flush=True); input()"
     command = [sys.executable, "-c", hold]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline()

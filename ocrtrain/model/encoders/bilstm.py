@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ocrtrain.errors import InputError
+from ocrtrain.model.encoders.block import check_layers
 
 
 class BiLSTMEncoder(nn.Module):
@@ -16,6 +17,7 @@ class BiLSTMEncoder(nn.Module):
 
     def __init__(self, width: int = 256, layers: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
+        check_layers(layers)
         if width % 2:
             raise InputError(
                 f"encoder.width={width}", "each direction has half of it", "choose an even number."

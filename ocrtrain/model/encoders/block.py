@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ocrtrain.errors import InputError
 from ocrtrain.model.dropout import ChannelDropout
+
+
+def check_layers(layers: int) -> None:
+    """Raise InputError for a stack without layers."""
+    if layers < 1:
+        raise InputError(
+            f"encoder.layers={layers}", "must be at least 1", "encoder=none reads without an encoder."
+        )
 
 
 class SequenceBlock(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ocrtrain.model.encoders.block import check_layers
 from ocrtrain.model.encoders.mamba_sizes import MambaSizes
 from ocrtrain.model.encoders.pretrained_mamba import PretrainedMamba
 
@@ -42,6 +43,7 @@ class MambaEncoder(nn.Module):
         pretrained: str | None = None,
     ) -> None:
         super().__init__()
+        check_layers(layers)
         self.width = width
         self.settled: dict[str, Any] = {}
         sizes = MambaSizes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ocrtrain.model.encoders.block import SequenceBlock
+from ocrtrain.model.encoders.block import SequenceBlock, check_layers
 from ocrtrain.model.ssm import Mamba2
 
 
@@ -30,6 +30,7 @@ class Mamba2Encoder(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
+        check_layers(layers)
         self.width = width
 
         def layer(reverse: bool) -> Mamba2:

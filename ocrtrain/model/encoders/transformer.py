@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.dropout import ChannelDropout
+from ocrtrain.model.encoders.block import check_layers
 from ocrtrain.model.mask import frame_mask
 
 BASE = 10_000.0  # of the rotations' wavelengths, as in the paper
@@ -31,6 +32,7 @@ class TransformerEncoder(nn.Module):
         self, width: int = 256, layers: int = 2, heads: int = 4, dropout: float = 0.1, expand: float = 4.7
     ) -> None:
         super().__init__()
+        check_layers(layers)
         if heads < 1 or width % (2 * heads):
             choices = [n for n in range(1, width // 2 + 1) if width % (2 * n) == 0]
             raise InputError(
