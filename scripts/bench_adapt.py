@@ -5,7 +5,7 @@ python scripts/bench_adapt.py lines --base base.ckpt --data DIR [--minutes 3]
 
 `step` times the original recipe's training step (16 RGB lines of 32x320; ResNet34 to an eighth of the width
 with bottlenecks, 6 one-way Mamba layers of 768 with LoRA of rank 64) in this project, and as a straight
-composition of torchvision, transformers and PEFT. `lines` trains on the first 50, 200 and 1,000 lines of
+composition of torchvision, transformers and PEFT. `lines` trains on 50, 200 and 1,000 lines of
 DIR/train: LoRA and everything, from a base checkpoint, and everything from random weights; each with the same
 time, judged on DIR/test.
 """
@@ -132,7 +132,8 @@ def bench_lines(options: argparse.Namespace) -> None:
         source = FolderSource(options.data / "train")
         for count in options.counts:
             listed = place / f"{count}.list"
-            chosen = [Path(source.root, image) for image in source.names[:count]]
+            step = max(1, len(source) // count)  # of all pages, not of the first alone
+            chosen = [Path(source.root, image) for image in source.names[::step][:count]]
             listed.write_text("".join(f"{image}\n" for image in chosen), "utf-8")
             for way, settings in ways.items():
                 row = adapt(way, settings, listed, options, place / f"{count} {way}".replace(" ", "-"))

@@ -183,7 +183,8 @@ def optimizer_of(config: DictConfig) -> Callable[[LineRecognizer], torch.optim.O
 
     def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
         made: torch.optim.Optimizer = make(model)
-        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates))
+        rate = 1.0 if config.init is None else config.finetune.rate
+        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates), rate)
         return made
 
     return optimizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -39,18 +40,24 @@ def layer_depths(names: Sequence[str]) -> dict[str, int]:
 
 
 def scale_rates(
-    optimizer: torch.optim.Optimizer, model: nn.Module, decay: float, factors: Sequence[Sequence[Any]]
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    decay: float,
+    factors: Sequence[Sequence[Any]],
+    rate: float = 1.0,
 ) -> None:
     """Scale the learning rates of `optimizer` by a parameter's depth and name.
 
     decay: of the rate from a layer to the one below it, 1 for none; factors: pairs of a pattern of names and
-    a factor, all that match multiplied. Splits the optimizer's groups, so before its first step. Raises
+    a factor, all that match multiplied; rate: a factor on all of them. Splits the optimizer's groups, so before its first step. Raises
     InputError for numbers that are none and patterns that match nothing.
     """
     if not 0.0 < decay <= 1.0:
         raise InputError(
             f"finetune.layer_decay={decay}", "is no factor", "give a number above 0, up to 1 for none."
         )
+    if not 0.0 < rate < math.inf:
+        raise InputError(f"finetune.rate={rate}", "is no factor", "give a number above 0, such as 0.25.")
     for pair in factors:
         if not is_factor(pair):
             raise InputError(
@@ -66,7 +73,7 @@ def scale_rates(
         by_factor: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
             name = names[id(parameter)]
-            factor = decay ** depths[name]
+            factor = rate * decay ** depths[name]
             for pattern, value in factors:
                 if fnmatch.fnmatchcase(name, pattern):
                     factor *= float(value)

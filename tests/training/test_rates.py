@@ -54,12 +54,12 @@ def test_rates_are_scaled_by_depth_and_name(make: type) -> None:
     model = recognizer()
     Lora(rank=2, train=["head.*", "backbone.*"])(model)
     plain, scaled = make(model, lr=0.001), make(model, lr=0.001)
-    scale_rates(scaled, model, 0.5, [("backbone.*", 0.1), ("*.bias", 0.0)])
+    scale_rates(scaled, model, 0.5, [("backbone.*", 0.1), ("*.bias", 0.0)], rate=0.25)
     before, after = rates(model, plain), rates(model, scaled)
     assert before.keys() == after.keys()
     depths = layer_depths([name for name, _ in model.named_parameters()])
     for name, rate in before.items():
-        factor = 0.5 ** depths[name] * (0.1 if name.startswith("backbone.") else 1.0)
+        factor = 0.25 * 0.5 ** depths[name] * (0.1 if name.startswith("backbone.") else 1.0)
         assert after[name] == pytest.approx(0.0 if name.endswith(".bias") else rate * factor)
     decays = [
         {id(p): g["weight_decay"] for g in o.param_groups for p in g["params"]} for o in (plain, scaled)
