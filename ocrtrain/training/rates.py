@@ -49,8 +49,8 @@ def scale_rates(
     """Scale the learning rates of `optimizer` by a parameter's depth and name.
 
     decay: of the rate from a layer to the one below it, 1 for none; factors: pairs of a pattern of names and
-    a factor, all that match multiplied; rate: a factor on all of them. Splits the optimizer's groups, so before its first step. Raises
-    InputError for numbers that are none and patterns that match nothing.
+    a factor, all that match multiplied; rate: a factor on all of them. Splits the optimizer's groups, so
+    before its first step. Raises InputError for numbers that are none and patterns that match nothing.
     """
     if not 0.0 < decay <= 1.0:
         raise InputError(

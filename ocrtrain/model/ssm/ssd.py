@@ -105,10 +105,11 @@ def _chunked(
 
 def _carry(inflow: Tensor, factors: Tensor, reverse: bool) -> Tensor:
     """The state that each chunk starts from, for inflow [N, c, G, E, S, P] and decays [N, c, G, E, 1, 1]."""
-    state = torch.zeros_like(inflow[:, 0])
+    # Taken apart at once: the gradient of each `inflow[:, c]` would be a tensor as large as all of `inflow`.
+    flows = list(zip(inflow.unbind(1), factors.unbind(1), strict=True))
+    state = torch.zeros_like(flows[0][0])
     states = []
-    chunks = range(inflow.shape[1])
-    for c in reversed(chunks) if reverse else chunks:
+    for flow, factor in reversed(flows) if reverse else flows:
         states.append(state)
-        state = torch.addcmul(inflow[:, c], state, factors[:, c])
+        state = torch.addcmul(flow, state, factor)
     return torch.stack(states[::-1] if reverse else states, dim=1)
