@@ -37,10 +37,13 @@ ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 NO_TEXT_FONTS = (
     "*barcode*",
+    "*d050000l*",
     "*dingbats*",
     "*emoji*",
     "*fallback*",
     "*icons*",
+    "*initials*",
+    "*keyboard*",
     "*ornaments*",
     "*symbol*",
     "stixsize*",
