@@ -72,7 +72,7 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
     [
         (["space=nosuch"], "space=nosuch: no such search space"),
         (["trials=0"], "trials=0: is no number of trials"),
-        (["parallel=many"], "parallel=many: is no number of trials"),
+        (["parallel=many"], "parallel=many: is no number"),
         (["trainer.max_steps=null"], "trainer: has no end"),
         (["encoder=none", "optimizer.lr=0.1"], "nothing is left to search: optimizer.lr, encoder are given"),
         (["optimizer=nosuch"], "optimizer=nosuch: no such preset"),
