@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import ImageFont
 
 from ocrtrain.synthesis.direction import Direction, text_box
-from ocrtrain.synthesis.typeface import CELL, Typeset, kerning_of
+from ocrtrain.synthesis.typeface import CELL, Typeset, pen_places
 
 # Pixels per em at which letters are measured: fine enough for all sizes of lines.
 _FINE = 128
@@ -33,7 +33,7 @@ class Ruler:
     def __init__(self, path: str, index: int, size: int, shaping: bool, direction: Direction = None) -> None:
         self.path, self.index, self.size = path, index, size
         self.shaping, self.direction = shaping, direction
-        self._letters = _extents(path, index, shaping)
+        self._letters = _extents(path, index)
 
     def typeset(
         self, text: str, spacing: float = 0.0, word_spacing: float = 0.0, pitch: float = 0.0
@@ -43,26 +43,20 @@ class Ruler:
         if self.shaping:
             x0, y0, x1, y1, _ = _measure(self.path, self.index, text, self.direction)
             return Typeset((), (round(x0 * size), round(y0 * size), round(x1 * size), round(y1 * size)))
-        gap, word_gap, cell = spacing * size, word_spacing * size, round(pitch * size)
-        kerning = {} if pitch else kerning_of(self.path, self.index)
-        pen, before = 0.0, ""
+        extents = [self._letters.get(letter) or self._look(letter) for letter in text]
+        advances = [round(extent.advance * size) for extent in extents]
+        pens = pen_places(self, text, advances, spacing, word_spacing, pitch)
+        cell = round(pitch * size)
         start, end, top, bottom = float("inf"), float("-inf"), float("inf"), float("-inf")
-        for letter in text:
-            extent = self._letters.get(letter) or self._look(letter)
-            left, above, right, below, advance = extent
-            if kerning and not cell and before + letter in kerning:
-                pen += kerning[before + letter] * size
-            if right > left:
-                width = (right - left) * size
-                if cell:
-                    width = min(width, CELL * cell)
-                x = pen + (cell - width) / 2 if cell else pen + left * size
-                start, end = min(start, x), max(end, x + width)
-                top, bottom = min(top, above), max(bottom, below)
-            pen += (cell or round(advance * size)) + gap
-            if word_gap and letter.isspace():
-                pen += word_gap
-            before = letter
+        for (left, above, right, below, _), pen in zip(extents, pens, strict=True):
+            if right <= left:
+                continue
+            width = (right - left) * size
+            if cell:
+                width = min(width, CELL * cell)
+            x = pen + (cell - width) / 2 if cell else pen + left * size
+            start, end = min(start, x), max(end, x + width)
+            top, bottom = min(top, above), max(bottom, below)
         if end < start:
             return Typeset((), (0, -1, 1, 0))
         return Typeset((), (round(start), round(top * size), round(end), round(bottom * size)))
@@ -73,7 +67,7 @@ class Ruler:
 
 
 @cache
-def _extents(path: str, index: int, shaping: bool) -> dict[str, _Extent]:
+def _extents(path: str, index: int) -> dict[str, _Extent]:
     """Keep what the letters of a font measured, for all sizes."""
     return {}
 

@@ -72,6 +72,8 @@ class Typeset:
 class Letters(Protocol):
     """A face at one size that places the letters of a text, or only measures them."""
 
+    path: str
+    index: int
     size: int
     direction: Direction
 
@@ -107,24 +109,17 @@ class Typeface:
         if self.shaping:
             whole = self._draw(text)
             return _typeset([(whole.ink, whole.x, whole.y)])
+        glyphs = [self._glyphs.get(letter) or self._keep(letter, text) for letter in text]
+        advances = [glyph.advance for glyph in glyphs]
+        pens = pen_places(self, text, advances, spacing, word_spacing, pitch)
         pictures: list[tuple[Ink, int, int]] = []
-        gap, word_gap, cell = spacing * self.size, word_spacing * self.size, round(pitch * self.size)
-        kerning = {} if pitch else kerning_of(self.path, self.index)
-        pen, before = 0.0, ""
-        for letter in text:
-            glyph = self._glyphs.get(letter) or self._keep(letter, text)
+        cell = round(pitch * self.size)
+        for letter, glyph, pen in zip(text, glyphs, pens, strict=True):
             if cell:
-                glyph = self._narrow(letter, glyph, cell)
-                pictures.append((glyph.ink, round(pen) + (cell - glyph.ink.shape[1]) // 2, glyph.y))
-                pen += cell + gap
+                narrow = self._narrow(letter, glyph, cell)
+                pictures.append((narrow.ink, round(pen) + (cell - narrow.ink.shape[1]) // 2, narrow.y))
             else:
-                if kerning and before + letter in kerning:
-                    pen += kerning[before + letter] * self.size
                 pictures.append((glyph.ink, round(pen) + glyph.x, glyph.y))
-                pen += glyph.advance + gap
-            if word_gap and letter.isspace():
-                pen += word_gap
-            before = letter
         return _typeset(pictures)
 
     def _keep(self, letter: str, text: str) -> Glyph:
@@ -157,6 +152,32 @@ class Typeface:
         top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
         advance = 0 if self.shaping else round(self.font.getlength(text))
         return Glyph(ink[top:bottom], x0, y0 + top, advance)
+
+
+def pen_places(
+    face: Letters,
+    text: str,
+    advances: Sequence[int],
+    spacing: float,
+    word_spacing: float,
+    pitch: float,
+) -> list[float]:
+    """Tell where the pen stands for each letter of `text`, in pixels, from how far each moves it on.
+
+    `spacing`, `word_spacing` and `pitch` are those of `Typeface.typeset`.
+    """
+    gap, word_gap, cell = spacing * face.size, word_spacing * face.size, round(pitch * face.size)
+    kerning = {} if pitch else _kerning(face.path, face.index)
+    places, pen, before = [], 0.0, ""
+    for letter, advance in zip(text, advances, strict=True):
+        if kerning and before + letter in kerning:
+            pen += kerning[before + letter] * face.size
+        places.append(pen)
+        pen += (cell or advance) + gap
+        if word_gap and letter.isspace():
+            pen += word_gap
+        before = letter
+    return places
 
 
 @cache
@@ -196,7 +217,7 @@ def _typeset(pictures: list[tuple[Ink, int, int]]) -> Typeset:
 
 
 @cache
-def kerning_of(path: str, index: int) -> dict[str, float]:
+def _kerning(path: str, index: int) -> dict[str, float]:
     """Read by how much pairs of letters stand apart from what their advances say, in ems.
 
     Only from the table of that name: fonts with newer ones alone have none here.
