@@ -123,7 +123,9 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
             "trainer.deterministic=true: CTC's loss is computed on the CPU, since the GPU's adds up in no"
             " fixed order, and convolutions are not the fastest ones; steps take longer"
         )
-    task = Recognition(model, data.charset, optimizer_of(config), same_width=synchronized)
+    make_optimizer = optimizer_of(config)
+    make_optimizer(model)  # refuses what it cannot work with before anything is written
+    task = Recognition(model, data.charset, make_optimizer, same_width=synchronized)
     if config.find is not None:
         find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
         return None

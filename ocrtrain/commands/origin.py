@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Origin:
             return
         ours, theirs = set(charset.symbols), set(self.description.charset.symbols)
         raise InputError(
-            f"checkpoint={self.path}",
+            f"{self.setting}={self.path}",
             f"its charset differs from the data's: it lacks {''.join(sorted(ours - theirs))!r}"
             f" and has {''.join(sorted(theirs - ours))!r} beyond them",
             "leave data.charset out to train with the checkpoint's, learn more characters with"
@@ -75,18 +76,18 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
                 f"charset={config.charset}", "there is no charset before", "give init=CHECKPOINT."
             )
         return None
-    content = read_checkpoint(path)
-    description = describe_checkpoint(content, path)
-    if setting == "init":
-        weights, description = merge_adapters(content, description, path)
-    else:
+    with called(setting):
+        content = read_checkpoint(path)
+        weights, description = model_weights(content), describe_checkpoint(content, path)
+        if setting == "init":
+            weights, description = merge_adapters(content, description, path)
+    if setting == "resume":
         if "optimizer_states" not in content:
             raise InputError(
                 f"resume={path}",
                 "holds a model, but no training to go on with",
                 f"start from it: init={path}",
             )
-        weights = model_weights(content)
         with open_dict(config):  # so that the run still knows what its adapters are for
             config.init = description.config.get("init")
     typed = without_sources(given, None if config.resume else description, path)
@@ -102,6 +103,16 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
     parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
     log.info("%s=%s: its %s are used", setting, path, parts)
     return Origin(setting, str(path), weights, description, tuple(different))
+
+
+@contextmanager
+def called(setting: str) -> Iterator[None]:
+    """Call a checkpoint that is refused by the setting that named it."""
+    try:
+        yield
+    except InputError as error:
+        what = error.what.replace("checkpoint=", f"{setting}=", 1)
+        raise InputError(what, error.why, error.way_on) from error
 
 
 def typed_settings(words: Sequence[str]) -> dict[str, str]:
@@ -243,7 +254,8 @@ def head_rows(
 
 def _load(model: LineRecognizer, weights: dict[str, Tensor], origin: Origin) -> None:
     try:
-        load_weights(model, weights, origin.path)
+        with called(origin.setting):
+            load_weights(model, weights, origin.path)
     except InputError as error:
         if not origin.typed:
             raise

@@ -14,13 +14,15 @@ from ocrtrain.training.clock import Clock, stepped
 class Validator(Callback):
     """Lets Lightning validate when it is due, by steps or by time; it always does after the last step.
 
-    every_steps, every_seconds: None for no such rule. With neither, at each tenth of the budget.
+    every_steps, every_seconds: None for no such rule. With neither, at each tenth of the budget; where that is
+    of time and short, not before as much time was spent on training as on the last validation.
     """
 
     def __init__(self, clock: Clock, every_steps: int | None, every_seconds: float | None) -> None:
         self.clock, self.every_steps, self.every_seconds = clock, every_steps, every_seconds
         self._by_tenths = every_steps is None and every_seconds is None
         self._seconds, self._tenths = 0.0, 0
+        self._took = 0.0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -37,10 +39,19 @@ class Validator(Callback):
             return True
         if self.every_seconds and self.clock.seconds - self._seconds >= self.every_seconds:
             return True
-        return self._by_tenths and int(self.clock.progress(trainer) * 10) > self._tenths
+        if not self._by_tenths or int(self.clock.progress(trainer) * 10) <= self._tenths:
+            return False
+        trained = self.clock.seconds - self._seconds - self._took
+        # By steps, the same ones are validated on every machine, however fast it is.
+        by_steps = self.clock.budget.max_seconds is None
+        return by_steps or trained >= self._took or self.clock.done(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._took = self.clock.seconds - self._seconds
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._seconds, "tenths": self._tenths}
+        return {"seconds": self._seconds, "tenths": self._tenths, "took": self._took}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._seconds, self._tenths = state_dict["seconds"], state_dict["tenths"]
+        self._took = state_dict.get("took", 0.0)

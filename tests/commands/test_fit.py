@@ -135,7 +135,7 @@ def test_weights_to_start_from(fit: Command, trained: Path, tmp_path: Path) -> N
     assert all(torch.equal(after[name], value) for name, value in learned.items())
     # The charset of other lines is another one.
     ended = fit("data.train=lines", "data.charset=abcä xyz", f"init={best}", *FOUR_STEPS, code=2)
-    assert f"checkpoint={best}: its charset differs from the data's: it lacks 'xyz'" in ended.stderr
+    assert f"init={best}: its charset differs from the data's: it lacks 'xyz'" in ended.stderr
     # And so is a larger model.
     ended = fit("data.train=lines", "encoder.width=40", f"init={best}", *FOUR_STEPS, code=2)
     assert f"encoder.width=40: does not fit init={best}: its weights are of another model" in ended.stderr
@@ -233,9 +233,10 @@ def folder_with(draw_lines: Callable[..., Path], **changes: str | None) -> None:
         ({}, ["data.train=lines", "schedule.warmup=1"], ["schedule.warmup=1: is no share"]),
         ({}, ["data.train=lines", "trainer.max_time=10min"], ["trainer.max_time=10min: is not a duration"]),
         ({}, ["data.train=lines", "trainer.max_steps=0"], ["trainer.max_steps=0: leaves nothing to train"]),
-        ({}, ["data.train=lines", "resume=nowhere.ckpt"], ["checkpoint=nowhere.ckpt: does not exist"]),
-        ({}, ["data.train=lines", "init=lines/00.png"], ["checkpoint=lines/00.png"]),
+        ({}, ["data.train=lines", "resume=nowhere.ckpt"], ["resume=nowhere.ckpt: does not exist"]),
+        ({}, ["data.train=lines", "init=lines/00.png"], ["init=lines/00.png"]),
         ({}, ["data.train=lines", "backbone=resnet18", "backbone.weights=x.pt"], ["backbone.weights=x.pt"]),
+        ({}, ["data.train=lines", "optimizer.lr=-1"], ["optimizer.lr=-1: must be a number of 0 or more"]),
         ({}, [], ["data.train: must be given"]),
     ],
 )

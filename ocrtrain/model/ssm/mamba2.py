@@ -24,7 +24,8 @@ class Mamba2(nn.Module):
 
     d_model: width of input and output; d_state: S, states per channel; d_conv: taps of the causal
     convolution; expand: inner width D = expand * d_model; headdim: P, channels of a head; ngroups: groups of
-    heads that share B and C; chunk_size: frames whose products are formed at once, a matter of speed alone.
+    heads that share B and C; chunk_size: frames whose products are formed at once where the recurrence is not
+    compiled, a matter of speed alone.
     With `reverse`, time runs from each line's own last frame to its first. A_log, D and dt_bias stay float32.
     """
 
@@ -83,6 +84,7 @@ class Mamba2(nn.Module):
             lengths,
             self.reverse,
             self.chunk_size,
+            self.backend,
         )
         return self.out_proj(self.norm(y.flatten(2), z))
 

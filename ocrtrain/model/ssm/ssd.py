@@ -1,4 +1,4 @@
-"""The state-space duality form of Mamba-2's recurrence: matrix products within chunks, a state between them.
+"""Mamba-2's recurrence: compiled for CPUs, elsewhere matrix products within chunks and a state between them.
 
 Source: Dao and Gu, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured
 State Space Duality", 2024, section 6.
@@ -6,11 +6,16 @@ State Space Duality", 2024, section 6.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ocrtrain.model.mask import frame_mask
+from ocrtrain.model.ssm.backend import choose_backend
+from ocrtrain.model.ssm.scan import follow_torch_threads
 
 CHUNK = 64  # frames whose products are formed at once, about
 
@@ -25,6 +30,7 @@ def state_space_duality(
     lengths: Tensor | None = None,
     reverse: bool = False,
     chunk: int = CHUNK,
+    backend: str = "auto",
 ) -> Tensor:
     """Run Mamba-2's recurrence, whose decay is one number per head, over each line's own frames.
 
@@ -33,10 +39,13 @@ def state_space_duality(
 
     x: [N, T, H, P], H heads of P channels; dt: float32 [N, T, H], not negative; A: float32 [H], negative;
     B, C: [N, T, G, S], each of the G groups shared by H / G heads; D: [H]; lengths: int64 [N], by default all
-    T. Returns y [N, T, H, P] in the type of x, zero beyond a line's length. Time and memory are linear in T:
-    beside copies of its inputs it holds about 2 `chunk` + 2 S numbers per frame and head, and P S per chunk
-    and head.
+    T. Returns y [N, T, H, P] in the type of x, zero beyond a line's length. Time and memory are linear in T.
+    `backend`: "numba" is compiled for CPUs and holds about 2 S numbers per frame and head beside copies of
+    its inputs; "eager" is the chunked form, with about 2 `chunk` + 2 S of them, and P S per chunk and head;
+    all others are the first of these that can run. Raises InputError for a backend that cannot.
     """
+    if choose_backend(backend, x.device) == "numba":
+        return _compiled(x, dt, A, B, C, D, lengths, reverse)
     n, frames, heads, channels = x.shape
     groups = B.shape[2]
     skip = x.new_zeros(heads, dtype=torch.float32) if D is None else D.float()
@@ -113,3 +122,76 @@ def _carry(inflow: Tensor, factors: Tensor, reverse: bool) -> Tensor:
         states.append(state)
         state = torch.addcmul(flow, state, factor)
     return torch.stack(states[::-1] if reverse else states, dim=1)
+
+
+def _compiled(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    lengths: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    from ocrtrain.model.ssm.ssd_numba import UNROLL
+
+    n, frames, heads, _ = x.shape
+    if missing := -B.shape[-1] % UNROLL:
+        B, C = F.pad(B, (0, missing)), F.pad(C, (0, missing))
+    skip = x.new_zeros(heads, dtype=torch.float32) if D is None else D
+    if lengths is None:
+        lengths = torch.full((n,), frames, dtype=torch.int64)
+    with torch.autocast(device_type="cpu", enabled=False):
+        inputs = (v.float().contiguous() for v in (x, dt, torch.exp(dt * A), B, C, skip))
+        return _SsdNumba.apply(*inputs, lengths.to(torch.int64).contiguous(), reverse).to(x.dtype)
+
+
+class _SsdNumba(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        dt: Tensor,
+        decay: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor,
+        lengths: Tensor,
+        reverse: bool,
+    ) -> Tensor:
+        from ocrtrain.model.ssm.ssd_numba import CHUNK as STORED
+        from ocrtrain.model.ssm.ssd_numba import ssd_forward
+
+        inputs = (x, dt, decay, B, C, D, lengths)
+        n, frames, heads, channels = x.shape
+        y, states = torch.empty_like(x), x.new_empty(n, heads, -(-frames // STORED), B.shape[-1], channels)
+        follow_torch_threads()
+        ssd_forward(*(v.detach().numpy() for v in inputs), reverse, y.numpy(), states.numpy())
+        ctx.save_for_backward(*inputs, states)
+        ctx.reverse = reverse
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from ocrtrain.model.ssm.ssd_numba import ssd_backward
+
+        *inputs, states = ctx.saved_tensors
+        x, dt, decay, B, *_ = inputs
+        n, frames, heads, _ = x.shape
+        groups, rows = B.shape[2:]
+        dx, ddt, ddecay = torch.empty_like(x), torch.empty_like(dt), torch.empty_like(decay)
+        dB, dC = x.new_empty(heads, n, frames, rows), x.new_empty(heads, n, frames, rows)
+        dD = x.new_empty(n, heads)
+        follow_torch_threads()
+        ssd_backward(
+            *(v.detach().numpy() for v in inputs),
+            ctx.reverse,
+            states.numpy(),
+            dy.contiguous().numpy(),
+            *(v.numpy() for v in (dx, ddt, ddecay, dB, dC, dD)),
+        )
+        # Neighbouring heads share a group's B and C.
+        dB, dC = (v.view(groups, -1, n, frames, rows).sum(1).movedim(0, 2) for v in (dB, dC))
+        return dx, ddt, ddecay, dB, dC, dD.sum(0), None, None

@@ -1,4 +1,4 @@
-"""The chunked form of Mamba-2's recurrence against the recurrence, written out in double precision."""
+"""Mamba-2's recurrence, compiled and in chunks, against the recurrence written out in double precision."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ CASES = {
     "an empty line": (2, 10, 2, 3, 1, 4, 4, (10, 0)),
 }
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
+both_forms = pytest.mark.parametrize("backend", ["numba", "eager"], ids=["compiled", "in chunks"])
 Given = dict[str, Tensor]
 
 
@@ -76,18 +77,19 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm().clamp(min=1e-30))
 
 
+@both_forms
 @both_ways
 @pytest.mark.parametrize(
     ("dtype", "limit"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2), (torch.float16, 1e-2)], ids=str
 )
 @pytest.mark.parametrize("name", CASES)
 def test_output_and_gradients_are_those_of_the_recurrence(
-    name: str, dtype: torch.dtype, limit: float, reverse: bool
+    name: str, dtype: torch.dtype, limit: float, reverse: bool, backend: str
 ) -> None:
     given, lengths, chunk = arguments(name, dtype)
     single = {k: v.requires_grad_() for k, v in given.items()}
     double = {k: v.detach().double().requires_grad_() for k, v in single.items()}
-    y = state_space_duality(**single, lengths=lengths, reverse=reverse, chunk=chunk)
+    y = state_space_duality(**single, lengths=lengths, reverse=reverse, chunk=chunk, backend=backend)
     expected = by_definition(**double, lengths=lengths, reverse=reverse)
     assert y.shape == expected.shape and y.dtype == dtype
     assert relative(y, expected) <= limit
@@ -101,8 +103,9 @@ def test_output_and_gradients_are_those_of_the_recurrence(
             assert one.shape == other.shape and relative(one, other) <= limit, argument
 
 
+@both_forms
 @both_ways
-def test_what_lies_beyond_a_line_is_zero_and_changes_nothing(reverse: bool) -> None:
+def test_what_lies_beyond_a_line_is_zero_and_changes_nothing(reverse: bool, backend: str) -> None:
     given, lengths, chunk = arguments("a prime number of frames")
     assert lengths is not None
     beyond = torch.arange(given["x"].shape[1]) >= lengths[:, None]
@@ -113,7 +116,7 @@ def test_what_lies_beyond_a_line_is_zero_and_changes_nothing(reverse: bool) -> N
     outcomes = []
     for tensors in (given, dirty):
         tensors = {k: v.requires_grad_() for k, v in tensors.items()}
-        y = state_space_duality(**tensors, lengths=lengths, reverse=reverse, chunk=chunk)
+        y = state_space_duality(**tensors, lengths=lengths, reverse=reverse, chunk=chunk, backend=backend)
         assert not y[beyond].any()
         gradients = torch.autograd.grad(y, list(tensors.values()), torch.ones_like(y))
         for k, gradient in zip(tensors, gradients, strict=True):
@@ -123,28 +126,32 @@ def test_what_lies_beyond_a_line_is_zero_and_changes_nothing(reverse: bool) -> N
         assert torch.equal(one, other)
 
 
+@both_forms
 @both_ways
-def test_a_line_alone_equals_itself_in_a_batch(reverse: bool) -> None:
+def test_a_line_alone_equals_itself_in_a_batch(reverse: bool, backend: str) -> None:
     given, lengths, chunk = arguments("a prime number of frames")
     assert lengths is not None
-    together = state_space_duality(**given, lengths=lengths, reverse=reverse, chunk=chunk)
+    settings = {"reverse": reverse, "chunk": chunk, "backend": backend}
+    together = state_space_duality(**given, lengths=lengths, **settings)
     for n, length in enumerate(lengths.tolist()):
         own = {k: v[n : n + 1, :length] if v.dim() >= 3 else v for k, v in given.items()}
-        alone = state_space_duality(**own, reverse=reverse, chunk=chunk)
+        alone = state_space_duality(**own, **settings)
         torch.testing.assert_close(alone[0], together[n, :length], rtol=1e-5, atol=1e-6)
 
 
 def test_the_size_of_a_chunk_changes_nothing() -> None:
     given, lengths, _ = arguments("a prime number of frames")
-    one, *others = (state_space_duality(**given, lengths=lengths, chunk=c) for c in (64, 1, 5, 16))
+    one, *others = (state_space_duality(**given, lengths=lengths, chunk=c, backend="eager") for c in (64, 1, 5, 16))
     for other in others:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_no_skip_is_a_skip_of_zero() -> None:
+@both_forms
+def test_no_skip_is_a_skip_of_zero(backend: str) -> None:
     given, _, _ = arguments("one chunk")
-    zero = state_space_duality(**{**given, "D": torch.zeros(4)})
-    assert torch.equal(zero, state_space_duality(**{k: v for k, v in given.items() if k != "D"}))
+    zero = state_space_duality(**{**given, "D": torch.zeros(4)}, backend=backend)
+    none = state_space_duality(**{k: v for k, v in given.items() if k != "D"}, backend=backend)
+    assert torch.equal(zero, none)
 
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 1), (64, 64), (80, 80), (304, 76), (300, 60), (10_000, 50)])
