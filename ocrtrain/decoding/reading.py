@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ocrtrain.decoding.transcript import Character, Transcript
 from ocrtrain.text import Writing
-from ocrtrain.text.direction import to_logical
+from ocrtrain.text.direction import stays, to_logical
 from ocrtrain.text.normalization import is_normal
 
 
@@ -25,6 +25,11 @@ def as_text(transcript: Transcript, writing: Writing) -> Transcript:
     if not is_normal(transcript.text, writing.normalization):
         transcript = _of(list(_composed(transcript.characters, writing)), transcript.confidence)
     return transcript
+
+
+def is_text(read: str, writing: Writing) -> bool:
+    """Whether `as_text` leaves any part of `read` as it is: parts of what is in a normal form are, too."""
+    return stays(read, writing.direction) and is_normal(read, writing.normalization)
 
 
 def _of(characters: list[Character], confidence: float) -> Transcript:

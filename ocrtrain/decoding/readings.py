@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.decoding.reading import as_text
+from ocrtrain.decoding.reading import as_text, is_text
 from ocrtrain.decoding.transcript import Characters, Columns, Hypothesis, Transcript
 from ocrtrain.text import Charset
 
@@ -47,14 +47,13 @@ class Readings:
         columns = Columns(text, self.probabilities, self.first, self.last)
         ends = np.cumsum(self.counts).tolist()
         read = [
-            as_text(
-                Transcript(text[start:end], confidence, Characters(columns, start, end, scale)),
-                charset.writing,
-            )
+            Transcript(text[start:end], confidence, Characters(columns, start, end, scale))
             for start, end, confidence, scale in zip(
                 [0, *ends[:-1]], ends, self.confidences, scales, strict=True
             )
         ]
+        if not is_text(text, charset.writing):
+            read = [as_text(transcript, charset.writing) for transcript in read]
         return read if nbest is None else list(map(_with_nbest, read, nbest))
 
 

@@ -81,7 +81,7 @@ def settle(direction: Direction, texts: Sequence[str]) -> Direction:
 
 def to_display(text: str, direction: Direction) -> str:
     """Give the characters of `text` from left to right as an image shows them, brackets as they look."""
-    if _stays(text, direction):
+    if stays(text, direction):
         return text
     clusters = _clusters(text)
     return _arrange(clusters, _display_order(clusters, base_direction(text, direction)))
@@ -94,7 +94,7 @@ def to_logical(shown: str, direction: Direction) -> list[tuple[int, str]] | None
     "abc 1" or "1 abc"): of those, the one that reads on within a phrase from left to right is given. The
     result looks like `shown` wherever any text does, but for odd mixes of digits and unpaired brackets.
     """
-    if _stays(shown, direction):
+    if stays(shown, direction):
         return None
     clusters = _clusters(shown)
     base = base_direction(shown, direction)
@@ -122,7 +122,8 @@ def mirrored(character: str) -> str:
     return str(MIRRORED.get(character, character))
 
 
-def _stays(text: str, direction: Direction) -> bool:
+def stays(text: str, direction: Direction) -> bool:
+    """Whether `text`, and so any part of it, is the same in logical and in display order."""
     return direction == "none" or not text or (direction != "rtl" and not runs_right_to_left(text))
 
 

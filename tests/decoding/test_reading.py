@@ -10,16 +10,20 @@ from ocrtrain.text import Charset, Writing
 ALEF, BET = "\u05d0", "\u05d1"
 
 
-def read(shown: str, charset: Charset, certainty: float = 0.9) -> Transcript:
-    """Decode frames that spell `shown`, each symbol in one frame of 10 pixels with a blank behind it."""
-    classes = len(charset)
-    probabilities = torch.full((1, 2 * len(shown), classes), (1 - certainty) / (classes - 1))
-    for i, symbol in enumerate(shown):
-        probabilities[0, 2 * i, charset.symbols.index(symbol) + 1] = certainty
-        probabilities[0, 2 * i + 1, Charset.blank] = certainty
-    (transcript,) = GreedyDecoder(charset)(
-        probabilities.log(), torch.tensor([2 * len(shown)]), [20.0 * len(shown)]
-    )
+def read_all(lines: list[str], charset: Charset, certainty: float = 0.9) -> list[Transcript]:
+    """Decode frames that spell `lines`, each symbol in one frame of 10 pixels with a blank behind it."""
+    classes, frames = len(charset), 2 * max(map(len, lines))
+    probabilities = torch.full((len(lines), frames, classes), (1 - certainty) / (classes - 1))
+    for n, shown in enumerate(lines):
+        for i, symbol in enumerate(shown):
+            probabilities[n, 2 * i, charset.symbols.index(symbol) + 1] = certainty
+            probabilities[n, 2 * i + 1, Charset.blank] = certainty
+    lengths = torch.tensor([2 * len(shown) for shown in lines])
+    return GreedyDecoder(charset)(probabilities.log(), lengths, [20.0 * len(shown) for shown in lines])
+
+
+def read(shown: str, charset: Charset) -> Transcript:
+    (transcript,) = read_all([shown], charset)
     return transcript
 
 
@@ -62,3 +66,12 @@ def test_nothing_is_nothing_in_any_direction() -> None:
         charset = Charset(ALEF, Writing("NFC", direction))  # type: ignore[arg-type]
         blanks = torch.zeros(1, 3, 2).log_softmax(-1)
         assert GreedyDecoder(charset)(blanks, torch.tensor([0])) == [Transcript("", 0.0, ())]
+
+
+def test_a_line_is_read_in_a_batch_as_alone() -> None:
+    charset = Charset(["a", "e", "\u0301", ALEF, BET, " "], Writing("NFC", "auto"))
+    plain, marked, leftward = ["ae", "e a"], ["ae\u0301", "\u0301a"], [f"{BET}{ALEF} a", f"a {BET}"]
+    for lines in (plain, plain + marked, plain + leftward, marked + leftward):
+        assert read_all(lines, charset) == [read(line, charset) for line in lines]
+    assert read_all(plain + marked, charset)[2].text == "a\u00e9"
+    assert read_all(plain + leftward, charset)[2].text == f"a {ALEF}{BET}"
