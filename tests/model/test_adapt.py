@@ -14,7 +14,8 @@ from ocrtrain.model.adapt import Adaptation, Bottleneck, Freeze, Full, Lora, is_
 from ocrtrain.model.adapt.bottleneck_convolution import BottleneckConv2d
 from ocrtrain.model.backbones import CompactResNet, ResNet
 from ocrtrain.model.build import construct
-from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, MambaEncoder
+from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, Mamba2Encoder, MambaEncoder
+from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
 
 CONVOLUTIONS = "backbone.stages.*.conv[12]"
 PROJECTIONS = [f"encoder.*.{name}" for name in ("in_proj", "x_proj", "dt_proj", "out_proj")]
@@ -119,6 +120,20 @@ def test_an_adapter_starts_as_nothing_and_every_part_of_it_learns(targets: list[
     backward(model)
     for name, parameter in adapters.items():
         assert parameter.grad.any(), name
+
+
+def test_norms_are_trained_with_their_statistics_where_asked_for() -> None:
+    model = recognizer(encoder=Mamba2Encoder(12, 1, headdim=4))
+    Lora(2, norms=True)(model)
+    kinds = (nn.BatchNorm2d, nn.LayerNorm, GatedRMSNorm)
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, kinds)}
+    of_norms = {f"{name}.{own}" for name, m in norms.items() for own, _ in m.named_parameters()}
+    found = {name for name in trained(model) if not is_added(name)}
+    assert found == of_norms | {"head.weight", "head.bias"}
+    before = {name: buffer.clone() for name, buffer in model.named_buffers() if name.endswith("mean")}
+    backward(model)
+    after = dict(model.named_buffers())
+    assert before and not any(torch.equal(after[name], value) for name, value in before.items())
 
 
 def test_the_recipes_adapters_fit_a_resnet() -> None:
@@ -230,7 +245,7 @@ def test_one_list_of_patterns_fits_every_architecture(number: int, adaptation: A
     adaptation(model)
     assert torch.equal(read(model), plain)  # it starts as nothing
     added = {name for name in trained(model) if is_added(name)}
-    blocks = {name.rpartition(".conv")[0] for name in added if ".conv" in name}
+    blocks = {name.rpartition(".conv")[0] for name in added if ".conv" in name} - {"backbone"}
     assert len(blocks) == (8 if isinstance(model.backbone, ResNet) else 2)
     assert any(name.startswith("encoder.") for name in added) == isinstance(model.encoder, MambaEncoder)
     assert any(name.startswith("bridge.") for name in added) == ("bridge.weight" in names)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ocrtrain.errors import InputError
 from ocrtrain.model.adapt.adaptation import Adaptation, train_only
 from ocrtrain.model.adapt.bottleneck_convolution import BottleneckConv2d
-from ocrtrain.model.adapt.lora import check_rank, fold, inject, takes_lora
+from ocrtrain.model.adapt.lora import check_rank, fold, inject, norm_parameters, takes_lora
 from ocrtrain.model.adapt.patterns import adaptable, match, trainable
 
 
@@ -18,8 +18,8 @@ class Bottleneck(Adaptation):
     """A bottleneck after some convolutions (see `BottleneckConv2d`), and low-rank adapters on other modules.
 
     width: channels of each bottleneck; targets: patterns of the convolutions that get one; rank, alpha,
-    dropout: of the low-rank adapters, on the modules that match `lora_targets`; train: patterns of the
-    parameters that are trained in full; everything else is frozen. Bottlenecks are not linear, so they stay
+    dropout: of the low-rank adapters, on the modules that match `lora_targets`; norms, train: what is trained
+    in full, as of `Lora`; everything else is frozen. Bottlenecks are not linear, so they stay
     when adapters are merged.
     """
 
@@ -33,6 +33,7 @@ class Bottleneck(Adaptation):
         alpha: int = 16,
         dropout: float = 0.0,
         lora_targets: Sequence[str] = ("bridge*", "encoder.*"),
+        norms: bool = False,
         train: Sequence[str] = ("head.*",),
     ) -> None:
         if width < 1:
@@ -40,9 +41,12 @@ class Bottleneck(Adaptation):
         check_rank(rank)
         self.width, self.rank, self.alpha, self.dropout = width, rank, alpha, dropout
         self.targets, self.lora_targets, self.train = list(targets), list(lora_targets), list(train)
+        self.norms = norms
 
     def __call__(self, model: nn.Module) -> None:
         trained = match(trainable(model), self.train, "adapt.train")
+        if self.norms:
+            trained |= norm_parameters(model)
         places = match(adaptable(model, _takes_bottleneck), self.targets, "adapt.targets")
         places = {name for name in places if not name.endswith(".")}
         lora = match(adaptable(model, takes_lora), self.lora_targets, "adapt.lora_targets") - places

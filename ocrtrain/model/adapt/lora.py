@@ -12,13 +12,15 @@ from ocrtrain.errors import InputError
 from ocrtrain.model.adapt.adaptation import Adaptation, train_only
 from ocrtrain.model.adapt.bottleneck_convolution import BottleneckConv2d
 from ocrtrain.model.adapt.patterns import adaptable, match, trainable
+from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
 
 
 class Lora(Adaptation):
     """Low-rank adapters on convolutions and linears, through PEFT, beside what else is trained.
 
     rank: r of each adapter; alpha: its scale is alpha / rank; targets: patterns of the modules that get one;
-    train: patterns of the parameters that are trained in full; everything else is frozen.
+    norms: whether all norms are trained in full too, batch norms with their statistics: a few thousand numbers
+    that tell another ink and paper; train: patterns of the other parameters that are; all else is frozen.
 
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
     """
@@ -30,15 +32,19 @@ class Lora(Adaptation):
         rank: int = 4,
         alpha: int = 16,
         dropout: float = 0.0,
-        targets: Sequence[str] = ("backbone.*.conv[12]", "bridge*", "encoder.*"),
+        targets: Sequence[str] = ("backbone.*", "bridge*", "encoder.*"),
+        norms: bool = False,
         train: Sequence[str] = ("head.*",),
     ) -> None:
         check_rank(rank)
+        self.norms = norms
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
         self.targets, self.train = list(targets), list(train)
 
     def __call__(self, model: nn.Module) -> None:
         trained = match(trainable(model), self.train, "adapt.train")
+        if self.norms:
+            trained |= norm_parameters(model)
         targets = match(adaptable(model, takes_lora), self.targets, "adapt.targets")
         inject(model, targets, self.rank, self.alpha, self.dropout)
         train_only(model, trained)
@@ -46,6 +52,13 @@ class Lora(Adaptation):
     def merge(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
         """Give the plain model's weights: W + alpha / rank B A."""
         return fold(weights, self.alpha / self.rank), None
+
+
+def norm_parameters(model: nn.Module) -> set[str]:
+    """Names of the scales and shifts of all norms in `model`."""
+    kinds = (nn.BatchNorm2d, nn.LayerNorm, nn.RMSNorm, GatedRMSNorm)
+    norms = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+    return {f"{name}.{own}" for name, norm in norms.items() for own, _ in norm.named_parameters()}
 
 
 def check_rank(rank: int) -> None:
