@@ -48,6 +48,10 @@ from ocrtrain.training.trouble import explained, lost
 
 log = logging.getLogger(__name__)
 
+# Learning rates of a training that goes on from other weights, relative to a fresh one's: high ones undo what
+# was learned, and adapters, which begin as nothing, have little to undo.
+OF_EVERYTHING, BESIDE_ADAPTERS = 0.5, 1.0
+
 MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
 
 
@@ -186,6 +190,8 @@ def optimizer_of(config: DictConfig) -> Callable[[LineRecognizer], torch.optim.O
     def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
         made: torch.optim.Optimizer = make(model)
         rate = 1.0 if config.init is None else config.finetune.rate
+        if rate is None:
+            rate = BESIDE_ADAPTERS if any(is_added(n) for n, _ in model.named_parameters()) else OF_EVERYTHING
         scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates), rate)
         return made
 

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ocrtrain import Recognizer
+from ocrtrain.command_line.invocation import parse
+from ocrtrain.command_line.presets import compose
+from ocrtrain.commands.fit import MODEL_KEYS, optimizer_of
 from ocrtrain.commands.origin import head_rows
+from ocrtrain.commands.run_folder import plain
+from ocrtrain.model.build import build_recognizer
 from ocrtrain.text import Charset
 
 Command = Callable[..., CompletedProcess[str]]
@@ -119,6 +124,18 @@ def test_parts_learn_later_or_not_at_all(
     assert not torch.equal(
         before["backbone.stem_norm.running_mean"], after["backbone.stem_norm.running_mean"]
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [([], 1.0), (["init=x"], 0.5), (["init=x", "adapt=lora"], 1.0), (["init=x", "finetune.rate=0.1"], 0.1)],
+    ids=["anew", "from weights", "beside adapters", "given"],
+)
+def test_what_goes_on_learns_slower_than_what_begins(words: list[str], share: float) -> None:
+    config = compose(parse("fit", []), ["data.train=new", "backbone.channels=[8,8]", "encoder=none", *words])
+    model = build_recognizer({key: plain(config[key]) for key in MODEL_KEYS}, 4)
+    rates = sorted({group["lr"] for group in optimizer_of(config)(model).param_groups})
+    assert rates == pytest.approx([share * config.optimizer.lr, share * config.optimizer.matrix_lr])
 
 
 def test_a_set_up_is_checked_by_learning_by_heart(

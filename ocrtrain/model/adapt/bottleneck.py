@@ -30,7 +30,7 @@ class Bottleneck(Adaptation):
         width: int = 64,
         targets: Sequence[str] = ("backbone.*.conv1",),
         rank: int = 4,
-        alpha: int = 16,
+        alpha: int = 8,
         dropout: float = 0.0,
         lora_targets: Sequence[str] = ("bridge*", "encoder.*"),
         norms: bool = False,

@@ -30,7 +30,7 @@ class Lora(Adaptation):
     def __init__(
         self,
         rank: int = 4,
-        alpha: int = 16,
+        alpha: int = 8,
         dropout: float = 0.0,
         targets: Sequence[str] = ("backbone.*", "bridge*", "encoder.*"),
         norms: bool = False,

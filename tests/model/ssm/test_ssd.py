@@ -141,7 +141,9 @@ def test_a_line_alone_equals_itself_in_a_batch(reverse: bool, backend: str) -> N
 
 def test_the_size_of_a_chunk_changes_nothing() -> None:
     given, lengths, _ = arguments("a prime number of frames")
-    one, *others = (state_space_duality(**given, lengths=lengths, chunk=c, backend="eager") for c in (64, 1, 5, 16))
+    one, *others = (
+        state_space_duality(**given, lengths=lengths, chunk=c, backend="eager") for c in (64, 1, 5, 16)
+    )
     for other in others:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
