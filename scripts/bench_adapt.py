@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ocrtrain.data.folder import FolderSource
 
 COUNTS = (50, 200, 1000)
+WAYS = ("LoRA", "everything", "from random weights")
 CLASSES = 63
 
 
@@ -120,11 +121,8 @@ def composition() -> nn.Module:
 def bench_lines(options: argparse.Namespace) -> None:
     if options.base is None or options.data is None:
         sys.exit("lines needs --base and --data")
-    ways = {
-        "LoRA": [f"init={options.base}", "adapt=lora"],
-        "everything": [f"init={options.base}"],
-        "from random weights": [],
-    }
+    start = [f"init={options.base}"]
+    ways = dict(zip(WAYS, ([*start, "adapt=lora"], start, []), strict=True))
     header = (f"lines of {options.data.name}", "trained", "parameters", "share", "CER", "95% interval")
     print("{:<24}{:<22}{:>12}{:>8}{:>9}   {}".format(*header), flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -135,8 +133,8 @@ def bench_lines(options: argparse.Namespace) -> None:
             step = max(1, len(source) // count)  # of all pages, not of the first alone
             chosen = [Path(source.root, image) for image in source.names[::step][:count]]
             listed.write_text("".join(f"{image}\n" for image in chosen), "utf-8")
-            for way, settings in ways.items():
-                row = adapt(way, settings, listed, options, place / f"{count} {way}".replace(" ", "-"))
+            for way in options.ways:
+                row = adapt(way, ways[way], listed, options, place / f"{count} {way}".replace(" ", "-"))
                 print("{:<24}{:<22}{:>12}{:>8}{:>9}   {}".format(str(len(chosen)), way, *row), flush=True)
 
 
@@ -176,6 +174,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="a checkpoint to adapt")
     parser.add_argument("--data", type=Path, help="a folder with train, val and test")
     parser.add_argument("--counts", type=int, nargs="*", default=COUNTS)
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS, help="of training")
     parser.add_argument("--minutes", type=float, default=3.0, help="of each training")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)

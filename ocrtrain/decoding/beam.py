@@ -31,7 +31,7 @@ from ocrtrain.text import Charset
 
 logger = logging.getLogger(__name__)
 
-PARTS = 8  # of a batch, for each thread: so that they end together though lines differ
+LEAST_LINES = 4  # for each thread: starting one costs as much as reading a line
 
 # What is passed over by default, as (symbols of a frame, prefixes), where the best text is all that is
 # wanted, and where others matter too: in lists of them, and with gains, which come later than the
@@ -139,14 +139,15 @@ class BeamDecoder:
         if starts.max() >= 0 or (self._words.start >= 0 and self._words.automaton.need.any()):
             limit = -np.inf  # what is allowed may be less probable than anything that would be looked at
 
-        lines = N if self.threads == 1 else max(4, -(-N // (PARTS * self.threads)))
+        # Each thread takes a line in turn: neighbours in a batch are of similar length, so all end together.
+        threads = min(self.threads, -(-N // LEAST_LINES))
 
         def decode(begin: int) -> None:
             decode_lines(
                 array,
                 frames,
                 begin,
-                min(begin + lines, N),
+                threads,
                 self.beam_width,
                 limit,
                 self.prefix_threshold,
@@ -159,7 +160,7 @@ class BeamDecoder:
                 *found.arrays(),
             )
 
-        _for_all(decode, range(0, N, lines), self.threads)
+        _for_all(decode, range(threads), threads)
         return found
 
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:

@@ -46,7 +46,7 @@ def _compiled(sources):
         log_probs,
         lengths,
         begin,
-        stop,
+        step,
         width,
         limit,
         keep,
@@ -65,7 +65,7 @@ def _compiled(sources):
         last_frames,
         probabilities,
     ):
-        """Read lines `begin` to `stop - 1` of log_probs [N, T, K] by their lengths [N].
+        """Read every `step`-th line of log_probs [N, T, K] from line `begin` on, by their lengths [N].
 
         width to most: see `search`; pattern_starts [N]: each line's first state. Filled for each line, best
         first: counts [N, B], the symbols of a text (-1: no such text); labels [N, B, T]; scores [N, B], what
@@ -78,7 +78,7 @@ def _compiled(sources):
         scales, silence, tail = np.empty(T_most), np.empty(T_most), np.empty(T_most + 1)
         rows = np.empty((8, T_most + 1))
         text, weights = np.empty(T_most, np.int32), np.empty(T_most)
-        for n in range(begin, stop):
+        for n in range(begin, log_probs.shape[0], step):
             T = lengths[n]
             wrong[n] = -1
             for rank in range(B):

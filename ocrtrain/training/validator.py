@@ -14,8 +14,8 @@ from ocrtrain.training.clock import Clock, stepped
 class Validator(Callback):
     """Lets Lightning validate when it is due, by steps or by time; it always does after the last step.
 
-    every_steps, every_seconds: None for no such rule. With neither, at each tenth of the budget; where that is
-    of time and short, not before as much time was spent on training as on the last validation.
+    every_steps, every_seconds: None for no such rule. With neither, at each tenth of the budget; where that
+    is of time and short, not before as much time was spent on training as on the last validation.
     """
 
     def __init__(self, clock: Clock, every_steps: int | None, every_seconds: float | None) -> None:

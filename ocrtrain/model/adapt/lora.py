@@ -19,8 +19,9 @@ class Lora(Adaptation):
     """Low-rank adapters on convolutions and linears, through PEFT, beside what else is trained.
 
     rank: r of each adapter; alpha: its scale is alpha / rank; targets: patterns of the modules that get one;
-    norms: whether all norms are trained in full too, batch norms with their statistics: a few thousand numbers
-    that tell another ink and paper; train: patterns of the other parameters that are; all else is frozen.
+    norms: whether all norms are trained in full too, batch norms with their statistics: a few thousand
+    numbers that tell another ink and paper; train: patterns of the other parameters that are; all else is
+    frozen.
 
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
     """

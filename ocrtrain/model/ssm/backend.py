@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from pathlib import Path
 
 import torch
 
@@ -58,11 +59,7 @@ def check_name(backend: str) -> str:
 def _choose(backend: str, kind: str, device: str) -> tuple[str, str]:
     if kind == "cpu":
         missing = numba_missing()
-        return (
-            ("eager", f"plain steps: Numba cannot run: {missing}")
-            if missing
-            else ("numba", "compiled for this CPU by Numba")
-        )
+        return ("eager", f"plain steps: Numba cannot run: {missing}") if missing else ("numba", _by_numba())
     if kind != "cuda" or backend == "torch":
         return "eager", f"plain steps on {kind}"
     no_triton = "TRITON_INTERPRET is set" if _interpreting() else triton_missing(device)
@@ -72,6 +69,16 @@ def _choose(backend: str, kind: str, device: str) -> tuple[str, str]:
     if not no_mamba_ssm:
         return "mamba_ssm", f"its kernel is there; Triton cannot run: {no_triton}"
     return "eager", f"plain steps; Triton cannot run: {no_triton}; mamba-ssm cannot: {no_mamba_ssm}"
+
+
+@functools.cache
+def _by_numba() -> str:
+    from ocrtrain.model.ssm import scan_numba
+
+    kept = Path(scan_numba.scan_forward.stats.cache_path).glob("scan_numba.*.nbi")
+    if any(kept):
+        return "compiled for this CPU by Numba"
+    return "Numba compiles it for this CPU, which takes a quarter of a minute, this once"
 
 
 @functools.cache

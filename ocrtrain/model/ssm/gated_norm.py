@@ -28,7 +28,8 @@ class GatedRMSNorm(nn.Module):
         """Map x and gate [N, T, width] to [N, T, width]; sums are float32, the result has the type of x."""
         with torch.autocast(device_type=x.device.type, enabled=False):
             wide = x.shape[-1] // self.groups
-            rows, gates = x.float().reshape(-1, wide), gate.float().reshape(-1, wide)
+            # A gate is a part of a projection, with gaps between its rows, which compiled loops cannot bear.
+            rows, gates = (v.float().reshape(-1, wide).contiguous() for v in (x, gate))
             weight = self.weight.float().view(self.groups, -1)
             compiled = x.device.type == "cpu" and not numba_missing()
             norm = _NormNumba.apply if compiled else _norm

@@ -160,16 +160,19 @@ class _SsdNumba(torch.autograd.Function):
         lengths: Tensor,
         reverse: bool,
     ) -> Tensor:
-        from ocrtrain.model.ssm.ssd_numba import CHUNK as STORED
-        from ocrtrain.model.ssm.ssd_numba import ssd_forward
+        from ocrtrain.model.ssm import ssd_numba
 
         inputs = (x, dt, decay, B, C, D, lengths)
         n, frames, heads, channels = x.shape
-        y, states = torch.empty_like(x), x.new_empty(n, heads, -(-frames // STORED), B.shape[-1], channels)
+        block = ssd_numba.heads_together(heads, B.shape[2], channels)
+        chunks = -(-frames // ssd_numba.CHUNK)
+        y = torch.empty_like(x)
+        states = x.new_empty(n, heads // block, chunks, B.shape[3], block * channels)
         follow_torch_threads()
-        ssd_forward(*(v.detach().numpy() for v in inputs), reverse, y.numpy(), states.numpy())
+        given = (v.detach().numpy() for v in inputs)
+        ssd_numba.ssd_forward(*given, reverse, block, y.numpy(), states.numpy())
         ctx.save_for_backward(*inputs, states)
-        ctx.reverse = reverse
+        ctx.reverse, ctx.block = reverse, block
         return y
 
     @staticmethod
@@ -181,17 +184,19 @@ class _SsdNumba(torch.autograd.Function):
         x, dt, decay, B, *_ = inputs
         n, frames, heads, _ = x.shape
         groups, rows = B.shape[2:]
+        blocks = heads // ctx.block
         dx, ddt, ddecay = torch.empty_like(x), torch.empty_like(dt), torch.empty_like(decay)
-        dB, dC = x.new_empty(heads, n, frames, rows), x.new_empty(heads, n, frames, rows)
+        dB, dC = x.new_empty(blocks, n, frames, rows), x.new_empty(blocks, n, frames, rows)
         dD = x.new_empty(n, heads)
         follow_torch_threads()
         ssd_backward(
             *(v.detach().numpy() for v in inputs),
             ctx.reverse,
+            ctx.block,
             states.numpy(),
             dy.contiguous().numpy(),
             *(v.numpy() for v in (dx, ddt, ddecay, dB, dC, dD)),
         )
-        # Neighbouring heads share a group's B and C.
+        # Neighbouring blocks share a group's B and C.
         dB, dC = (v.view(groups, -1, n, frames, rows).sum(1).movedim(0, 2) for v in (dB, dC))
         return dx, ddt, ddecay, dB, dC, dD.sum(0), None, None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,7 +18,13 @@ from ocrtrain.model.ssm import backend as backends
 from ocrtrain.model.ssm import selective_scan
 from ocrtrain.model.ssm.backend import choose_backend
 
-CACHED = (backends.numba_missing, backends.triton_missing, backends.mamba_ssm_missing, backends._log_choice)
+CACHED = (
+    backends.numba_missing,
+    backends.triton_missing,
+    backends.mamba_ssm_missing,
+    backends._by_numba,
+    backends._log_choice,
+)
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
 
 
@@ -76,6 +85,8 @@ def test_the_log_says_once_which_runs_and_why(
 ) -> None:
     caplog.set_level(logging.INFO, logger=backends.__name__)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    frame = torch.ones(1, 2, 1)
+    selective_scan(frame, frame, -torch.ones(1, 1), frame, frame, backend="numba")  # compiles it, once
     for _ in range(2):
         choose_backend("auto", "cpu")
         choose_backend("auto", "cuda")
@@ -83,6 +94,16 @@ def test_the_log_says_once_which_runs_and_why(
     assert on_cpu == "Mamba's scan runs on backend torch (compiled for this CPU by Numba)"
     assert "on backend torch (plain steps; Triton cannot run: torch finds no CUDA device" in on_cuda
     assert "mamba-ssm cannot: ModuleNotFoundError: No module named 'selective_scan_cuda'" in on_cuda
+
+
+def test_a_first_start_says_that_it_compiles(tmp_path: Path) -> None:
+    program = (
+        "import logging; logging.basicConfig(level='INFO');"
+        "from ocrtrain.model.ssm.backend import choose_backend; choose_backend('auto', 'cpu')"
+    )
+    fresh = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=fresh, capture_output=True, text=True)
+    assert "runs on backend torch (Numba compiles it for this CPU" in ended.stderr
 
 
 def test_a_package_without_its_kernel_is_no_backend(
