@@ -235,6 +235,8 @@ def test_lines_have_patterns_of_their_own(caplog: pytest.LogCaptureFixture) -> N
     assert read[2] == Transcript("", 0.0, ())
     assert "1 of 4 lines" in caplog.text and "line 2 of 5 frames" in caplog.text
     assert read[3].text in ("", "b")
+    many = (log_probs.repeat(10, 1, 1), torch.full((40,), 5), None, patterns * 10, alphabets * 10)
+    assert BeamDecoder(CHARSET, threads=3)(*many) == read * 10
     free = BeamDecoder(CHARSET)(log_probs, torch.full((4,), 5))
     assert BeamDecoder(CHARSET)(log_probs, torch.full((4,), 5), None, [None] * 4) == free
 
