@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST, MOST = 1e-12, 1 - 1e-7  # beyond these a confidence is a matter of rounding
+MISTAKEN = 0.002  # share of lines that are judged by a wrong text
 PRIOR = 1.0  # as much evidence as about one line, for changing nothing
 STEPS = 100
 
@@ -43,8 +44,9 @@ class Calibration:
         """Fit to lines with known texts: confidences [N] and whether each was read without error [N].
 
         This is logistic regression on the logit (Platt, 1999) by Newton's method, with a weak prior for the
-        identity: few lines change little, and perfectly separated ones do not run away. Raises `ValueError`
-        if there are no lines.
+        identity: few lines change little, and perfectly separated ones do not run away. The likelihood
+        allows for a few lines with a wrong text, each of which would otherwise turn the whole map. Raises
+        `ValueError` if there are no lines.
         """
         x = np.clip(np.asarray(confidences, np.float64), LEAST, MOST)
         y = np.asarray(exact, np.float64)
@@ -67,20 +69,29 @@ class Calibration:
         return cls(math.exp(log_scale), shift, len(x))
 
 
-def _loss(features: NDArray[np.float64], y: NDArray[np.float64], log_scale: float, shift: float) -> float:
+def _chances(
+    features: NDArray[np.float64], log_scale: float, shift: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the probability that each line counts as exact, and its slope over the logit."""
     z = features @ np.array([math.exp(min(log_scale, 50.0)), shift])
+    right = 1 / (1 + np.exp(-np.clip(z, -50, 50)))
+    return MISTAKEN + (1 - 2 * MISTAKEN) * right, (1 - 2 * MISTAKEN) * right * (1 - right)
+
+
+def _loss(features: NDArray[np.float64], y: NDArray[np.float64], log_scale: float, shift: float) -> float:
+    chances, _ = _chances(features, log_scale, shift)
     penalty = PRIOR * (log_scale**2 + shift**2) / 2
-    return float(np.logaddexp(0, z).sum() - (y * z).sum() + penalty)
+    return float(-np.log(np.where(y > 0, chances, 1 - chances)).sum() + penalty)
 
 
 def _newton_step(
     features: NDArray[np.float64], y: NDArray[np.float64], log_scale: float, shift: float
 ) -> NDArray[np.float64]:
-    scale = math.exp(log_scale)
-    chances = 1 / (1 + np.exp(-np.clip(features @ np.array([scale, shift]), -50, 50)))
-    inner = features * np.array([scale, 1.0])
-    gradient = inner.T @ (chances - y) + PRIOR * np.array([log_scale, shift])
+    chances, slope = _chances(features, log_scale, shift)
+    inner = features * np.array([math.exp(log_scale), 1.0])
+    weight = slope / (chances * (1 - chances))
+    gradient = inner.T @ (weight * (chances - y)) + PRIOR * np.array([log_scale, shift])
     # Gauss-Newton: without the term that could make it indefinite, each step leads downhill.
-    curvature = (inner * (chances * (1 - chances))[:, None]).T @ inner + PRIOR * np.eye(2)
+    curvature = (inner * (weight * slope)[:, None]).T @ inner + PRIOR * np.eye(2)
     step: NDArray[np.float64] = -np.linalg.solve(curvature, gradient)
     return np.clip(step, -2, 2)

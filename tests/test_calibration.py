@@ -40,7 +40,7 @@ def test_it_is_the_least_of_its_loss() -> None:
 
     def loss(scale: float, shift: float) -> float:
         z = scale * logits + shift
-        chances = 1 / (1 + np.exp(-z))
+        chances = 0.002 + 0.996 / (1 + np.exp(-z))  # one in 500 texts is wrong
         likelihood = np.where(exact, np.log(chances), np.log(1 - chances)).sum()
         return float(-likelihood + (math.log(scale) ** 2 + shift**2) / 2)
 
@@ -61,6 +61,17 @@ def test_any_lines_give_a_map_that_keeps_the_order(
     mapped = [fitted(value) for value in sorted(others)]
     assert mapped == sorted(mapped) and all(0 <= value <= 1 for value in mapped)
     assert fitted(0.0) == 0
+
+
+def test_a_wrong_text_does_not_turn_the_map() -> None:
+    rng = np.random.default_rng(2)
+    confidences = rng.beta(2, 1, 150)
+    exact = rng.random(150) < confidences
+    plain = Calibration.fit(confidences, exact)
+    for confidence, right in ((1e-9, True), (1 - 1e-6, False)):
+        fitted = Calibration.fit([*confidences, confidence], [*exact, right])
+        assert fitted.scale == pytest.approx(plain.scale, rel=0.1)
+        assert fitted.shift == pytest.approx(plain.shift, abs=0.1)
 
 
 def test_few_lines_change_little() -> None:
