@@ -16,7 +16,7 @@ def plot_trials(trials: Sequence[FrozenTrial], path: Path) -> None:
     """Draw each trial's CER in the order in which they began, and the best one so far, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
     figure = Figure(figsize=(9, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -37,6 +37,8 @@ def plot_trials(trials: Sequence[FrozenTrial], path: Path) -> None:
         axes.step(numbers, np.minimum.accumulate(cers), where="post", color=ORANGE, label="best so far")
     if values and min(values) > 0 and max(values) / min(values) > 4:
         axes.set_yscale("log")
+        if max(values) / min(values) > 10:  # no room for a label at each ninth of a decade
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.set_xlabel("trial")
     axes.set_ylabel("validation CER")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -37,6 +37,7 @@ ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 NO_TEXT_FONTS = (
     "*barcode*",
+    "*caps*",  # small capitals in the place of small letters
     "*d050000l*",
     "*dingbats*",
     "*emoji*",
