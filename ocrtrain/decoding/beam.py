@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from math import exp, log
@@ -32,7 +32,6 @@ from ocrtrain.text import Charset
 logger = logging.getLogger(__name__)
 
 LEAST_LINES = 4  # for each thread: starting one costs as much as reading a line
-PARTS = 4  # of a large batch: while threads search one, what was found in the one before is written down
 
 # What is passed over by default, as (symbols of a frame, prefixes), where the best text is all that is
 # wanted, and where others matter too: in lists of them, and with gains, which come later than the
@@ -118,29 +117,23 @@ class BeamDecoder:
         array = log_probs.detach().to("cpu", torch.float32).contiguous().numpy()
         frames = lengths.detach().cpu().numpy().astype(np.int64)
         pattern, starts = self._patterns(N, patterns, alphabets)
-        read: list[Transcript] = []
-        counts = np.empty(N, np.int32)
-        for part, found in self._search(array, frames, pattern, starts):
-            wrong = found.wrong
-            if (wrong >= 0).any():
-                first = int(np.flatnonzero(wrong >= 0)[0])
-                line = part.start + first
-                raise not_a_number(
-                    line, int(wrong[first]), int(np.isnan(array[line, : frames[line]]).any(-1).sum())
-                )
-            counts[part] = found.counts[:, 0]
-            own = None if widths is None else widths[part]
-            read += found.transcripts(self.charset, frames[part].tolist(), own, self.nbest)
-        self._warn(counts, frames)
-        return read
+        found = self._search(array, frames, pattern, starts)
+        wrong = found.wrong
+        if (wrong >= 0).any():
+            line = int(np.flatnonzero(wrong >= 0)[0])
+            raise not_a_number(
+                line, int(wrong[line]), int(np.isnan(array[line, : frames[line]]).any(-1).sum())
+            )
+        self._warn(found.counts[:, 0], frames)
+        return found.transcripts(self.charset, frames.tolist(), widths, self.nbest)
 
     def _search(
         self, array: NDArray[Any], frames: NDArray[np.int64], pattern: Automaton, starts: NDArray[np.int32]
-    ) -> Iterator[tuple[slice, _Found]]:
-        """Search the lines, part by part and in their order, with all threads in each."""
+    ) -> _Found:
         from ocrtrain.decoding.beam_numba import decode_lines  # what does not need Numba does not load it
 
         N, T, _ = array.shape
+        found = _Found(N, T, max(1, min(self.nbest, self.beam_width)))
         most = max(0.0, float(self._model.numbers[2])) + self._words.longest_gain
         limit = log(self.symbol_threshold) if self.symbol_threshold > 0 else -np.inf
         if starts.max() >= 0 or (self._words.start >= 0 and self._words.automaton.need.any()):
@@ -148,12 +141,11 @@ class BeamDecoder:
 
         # Each thread takes a line in turn: neighbours in a batch are of similar length, so all end together.
         threads = min(self.threads, -(-N // LEAST_LINES))
-        size = N if threads == 1 else max(-(-N // PARTS), threads * LEAST_LINES)
 
-        def decode(part: slice, found: _Found, begin: int) -> None:
+        def decode(begin: int) -> None:
             decode_lines(
-                array[part],
-                frames[part],
+                array,
+                frames,
                 begin,
                 threads,
                 self.beam_width,
@@ -161,29 +153,15 @@ class BeamDecoder:
                 self.prefix_threshold,
                 self._model,
                 pattern,
-                starts[part],
+                starts,
                 self._words.automaton,
                 self._words.start,
                 exp(most),
                 *found.arrays(),
             )
 
-        parts = [slice(begin, min(begin + size, N)) for begin in range(0, N, size)]
-        texts = max(1, min(self.nbest, self.beam_width))
-        found = [_Found(part.stop - part.start, T, texts) for part in parts]
-        if threads == 1:
-            decode(parts[0], found[0], 0)
-            yield parts[0], found[0]
-            return
-        submit = _pool(self.threads).submit
-        tasks = [
-            [submit(decode, part, own, begin) for begin in range(threads)]
-            for part, own in zip(parts, found, strict=True)
-        ]
-        for part, own, running in zip(parts, found, tasks, strict=True):
-            for task in running:
-                task.result()
-            yield part, own
+        _for_all(decode, range(threads), threads)
+        return found
 
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:
         if pattern is None and alphabet is None:
@@ -297,6 +275,16 @@ def _bound(model: LanguageModel | None, weight: float | None, bonus: float | Non
         np.full(len(charset) + 2, -1, np.int32),
         np.zeros(3),
     )
+
+
+def _for_all(work: Callable[[int], None], items: Sequence[int], threads: int) -> None:
+    """Call `work` for all items; on several threads, it must release Python's lock."""
+    if threads == 1 or len(items) < 2:
+        for item in items:
+            work(item)
+    else:
+        for _ in _pool(threads).map(work, items):
+            pass
 
 
 @lru_cache
