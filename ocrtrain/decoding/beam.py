@@ -160,7 +160,7 @@ class BeamDecoder:
                 *found.arrays(),
             )
 
-        _for_all(decode, range(threads), threads)
+        _for_all(decode, range(threads), self.threads)
         return found
 
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:

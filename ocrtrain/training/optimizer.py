@@ -60,8 +60,7 @@ def muon(
         p
         for n, p in trainable
         if is_decayed(n, p)
-        and (p.flatten(1).shape[1] >= 16 or is_added(n))
-        and not n.startswith(("head.", "backbone.stem"))
+        and (is_added(n) or (p.flatten(1).shape[1] >= 16 and not n.startswith(("head.", "backbone.stem"))))
     ]
     chosen = {id(p) for p in hidden}
     rest = [(n, p) for n, p in trainable if id(p) not in chosen]

@@ -28,8 +28,7 @@ class GatedRMSNorm(nn.Module):
         """Map x and gate [N, T, width] to [N, T, width]; sums are float32, the result has the type of x."""
         with torch.autocast(device_type=x.device.type, enabled=False):
             wide = x.shape[-1] // self.groups
-            # A gate is a part of a projection, with gaps between its rows, which compiled loops cannot bear.
-            rows, gates = (v.float().reshape(-1, wide).contiguous() for v in (x, gate))
+            rows, gates = x.float().reshape(-1, wide), gate.float().reshape(-1, wide)
             weight = self.weight.float().view(self.groups, -1)
             compiled = x.device.type == "cpu" and not numba_missing()
             norm = _NormNumba.apply if compiled else _norm
@@ -47,8 +46,9 @@ class _NormNumba(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
         from ocrtrain.model.ssm.gated_norm_numba import norm_forward
 
-        inputs = (x, gate, weight.contiguous())
-        y, scale = torch.empty_like(x), x.new_empty(len(x))
+        # A gate is a part of a projection, with gaps between rows: loops over it would not become vectors.
+        inputs = (x.contiguous(), gate.contiguous(), weight.contiguous())
+        y, scale = torch.empty_like(inputs[0]), x.new_empty(len(x))
         follow_torch_threads()
         norm_forward(*(v.detach().numpy() for v in inputs), eps, y.numpy(), scale.numpy())
         ctx.save_for_backward(*inputs, scale)
