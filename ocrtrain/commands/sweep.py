@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +28,8 @@ from ocrtrain.sweep.space import Choices, Space, as_override, find_space, read_s
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from ocrtrain.sweep.repeats import Finalist
+
 log = logging.getLogger(__name__)
 
 # Settings of both commands that mean another thing here, or nothing at all.
@@ -37,61 +41,70 @@ def run(config: DictConfig) -> float | None:
     space, fit_words = prepare(config)
     require_optuna()
     from optuna.exceptions import StorageInternalError
+    from optuna.pruners import NopPruner
+    from optuna.samplers import RandomSampler
 
+    from ocrtrain.sweep import repeats
+    from ocrtrain.sweep.results import ranked
     from ocrtrain.sweep.search import Search, environment_of
-    from ocrtrain.sweep.study import open_study, unusable
-    from ocrtrain.training.budget import Budget, seconds_of
+    from ocrtrain.sweep.study import finished, open_study, still_running, unusable
+    from ocrtrain.training.budget import seconds_of
 
     base = compose_fit(fit_words)
-    budget = base.trainer
-    seconds = seconds_of(budget.max_time, "trainer.max_time")
+    seconds = seconds_of(base.trainer.max_time, "trainer.max_time")
     limit = seconds_of(config.max_time, "max_time")
     name = str(config.run or f"sweep-{Path(str(config.space)).stem}")
     folder = Path(config.runs) / name
     storage = str(config.storage or folder / "study.journal")
-    study = open_study(
-        name,
-        storage,
-        instantiate(config.sampler),
-        instantiate(config.pruner),
-        int(config.seed),
-        {"space": space.as_json(), "settings": identity(base)},
-    )
+    about = {"space": space.as_json(), "settings": identity(base)}
+    seed = int(config.seed)
+    study = open_study(name, storage, instantiate(config.sampler), instantiate(config.pruner), seed, about)
     start = space.point(chosen_settings(base))
     if start is not None and not study.get_trials(deepcopy=False):
         study.enqueue_trial(start)  # what the search has to beat
 
-    def share(step: int, at: float) -> float | None:
-        # How many steps an epoch has is known to the training alone.
-        by = None if budget.max_epochs is not None else Budget(budget.max_steps, seconds)
-        return None if by is None else by.progress(step, at)
-
-    def command(values: Mapping[str, Any], place: Path, checkpoint: Path | None) -> list[str]:
-        own = [f"runs={_quoted(place.parent)}", f"run={place.name}"]
-        own.append("overwrite=true" if checkpoint is None else f"resume={_quoted(checkpoint)}")
-        flags = [f"--config-dir={place}" for place in preset_folders()[1:]]
-        searched = [as_override(key, value) for key, value in values.items()]
-        return [sys.executable, "-m", "ocrtrain", "fit", *flags, *fit_words, *searched, *own]
-
-    gpus = None if config.gpus is None else list(config.gpus)
-    search = Search(
-        study,
-        space,
-        folder,
-        command,
-        share,
-        config.trials,
-        config.parallel,
-        limit,
-        environment_of(gpus, config.parallel),
+    began = time.monotonic()
+    searching = functools.partial(
+        Search,
+        folder=folder,
+        share=functools.partial(share_of_budget, base.trainer, seconds),
+        parallel=config.parallel,
+        environment=environment_of(None if config.gpus is None else list(config.gpus), config.parallel),
     )
+    command = functools.partial(fit_command, fit_words)
+    search = searching(study, space, command=command, trials=config.trials, seconds=limit)
     log.info("search %s: %s, in %s", name, ", ".join(space.parameters), folder)
+    finalists: list[Finalist] = []
     try:
         search.run()
+        chosen = repeats.finalists_of(ranked(finished(study)), config.finalists, start)
+        seeds = [seed + i for i in range(1, config.repeats + 1)]
+        if elsewhere := still_running(study):
+            log.info("%d trials are still trained elsewhere: whoever ends last repeats the best", elsewhere)
+        elif chosen and seeds and not search.interrupted:
+            again = open_study(f"{name}-repeats", storage, RandomSampler, NopPruner(), seed, about)
+            repeats.enqueue(again, chosen, seeds)
+            settings_of = {t.number: space.values(t.params) for t in ranked(finished(study))}
+
+            def repeat(values: Mapping[str, Any], place: Path, checkpoint: Path | None) -> list[str]:
+                given = {**settings_of[values["trial"]], "seed": values["seed"]}
+                return command(given, place, checkpoint)
+
+            search = searching(
+                again,
+                repeats.REPEATS,
+                command=repeat,
+                trials=None,
+                seconds=None if limit is None else limit - (time.monotonic() - began),
+                name=repeats.folder_of,
+                word="repeat",
+            )
+            search.run()
+            finalists = repeats.standings(again, chosen, seeds)
     except StorageInternalError as error:
         raise unusable(storage, error) from error
-    best = conclude(study, space, fit_words, folder, start)
-    if search.stopped_by is not None or search.out_of_time:
+    best = conclude(study, space, fit_words, folder, start, finalists)
+    if search.interrupted:
         why = "the time is used up" if search.out_of_time else "stopped on request"
         print(f"\n{why}; the same command goes on", file=sys.stderr)
     if search.stopped_by is not None:
@@ -99,14 +112,34 @@ def run(config: DictConfig) -> float | None:
     return best
 
 
+def fit_command(
+    fit_words: Sequence[str], values: Mapping[str, Any], place: Path, checkpoint: Path | None
+) -> list[str]:
+    """The command of one training: the settings of all, its own, its folder, where it goes on from."""
+    own = [f"runs={_quoted(place.parent)}", f"run={place.name}"]
+    own.append("overwrite=true" if checkpoint is None else f"resume={_quoted(checkpoint)}")
+    flags = [f"--config-dir={folder}" for folder in preset_folders()[1:]]
+    given = [word for word in fit_words if key_of(word) not in values]
+    searched = [as_override(key, value) for key, value in values.items()]
+    return [sys.executable, "-m", "ocrtrain", "fit", *flags, *given, *searched, *own]
+
+
+def share_of_budget(trainer: DictConfig, seconds: float | None, step: int, at: float) -> float | None:
+    """The share of a training's budget that `step` steps and `at` seconds are; None if it cannot be told."""
+    from ocrtrain.training.budget import Budget
+
+    # How many steps an epoch has is known to the training alone.
+    return None if trainer.max_epochs is not None else Budget(trainer.max_steps, seconds).progress(step, at)
+
+
 def prepare(config: DictConfig) -> tuple[Space, list[str]]:
     """Check what was asked for; return the space and the settings that every trial is given.
 
     Raises InputError before anything is begun or written.
     """
-    for key in ("trials", "parallel"):
-        if isinstance(config[key], bool) or not isinstance(config[key], int) or config[key] < 1:
-            raise InputError(f"{key}={config[key]}", "is no number of trials", "give 1 or more.")
+    for key, least in (("trials", 1), ("parallel", 1), ("finalists", 0), ("repeats", 0)):
+        if isinstance(config[key], bool) or not isinstance(config[key], int) or config[key] < least:
+            raise InputError(f"{key}={config[key]}", "is no number of trials", f"give {least} or more.")
     if config.resume is not None:
         raise InputError(f"resume={config.resume}", "is for one training", "a search goes on by itself.")
     typed = list(HydraConfig.get().overrides.task)
@@ -207,19 +240,26 @@ def require_optuna() -> None:
 
 
 def conclude(
-    study: Study, space: Space, fit_words: Sequence[str], folder: Path, start: Mapping[str, Any] | None
+    study: Study,
+    space: Space,
+    fit_words: Sequence[str],
+    folder: Path,
+    start: Mapping[str, Any] | None,
+    finalists: Sequence[Finalist],
 ) -> float | None:
     """Write what was found, and say it; returns the best CER, None if no trial was completed."""
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     from ocrtrain.sweep.pictures import plot_importance, plot_trials
-    from ocrtrain.sweep.results import format_table, ranked, write_experiment, write_trials
+    from ocrtrain.sweep.results import format_standings, format_table, ranked, write_experiment, write_trials
     from ocrtrain.sweep.study import finished
 
     trials, keys = finished(study), list(space.parameters)
     print(format_table(trials, keys, start))
-    write_trials(trials, keys, folder / "trials.csv")
-    plot_trials(trials, folder / "trials.png")
+    if finalists:
+        print(format_standings(finalists, start))
+    write_trials(trials, finalists, keys, folder / "trials.csv")
+    plot_trials(trials, finalists, folder / "trials.png")
     best = ranked(trials)
     if not best:
         return None
@@ -230,7 +270,14 @@ def conclude(
         plot_importance(shares, folder / "importance.png")
         print("importance: " + "  ".join(f"{key} {share:.0%}" for key, share in shares.items()))
 
-    values = space.values(best[0].params)
+    winner, cer, how = best[0], best[0].value, "one seed"
+    if finalists:
+        winner, cer, how = (
+            finalists[0].trial,
+            finalists[0].cer,
+            f"mean of {len(finalists[0].cers)} other seeds",
+        )
+    values = space.values(winner.params)
     config = compose_fit([*fit_words, *(as_override(key, value) for key, value in values.items())])
     plain = choices_of(compose_fit([]))
     chosen = {g: o for g, o in choices_of(config).items() if g != "experiment" and o != plain.get(g)}
@@ -239,16 +286,16 @@ def conclude(
     found = {key: value for key, value in settings(config).items() if key not in OWN}
     path = folder / "conf" / "experiment" / "best.yaml"
     about = (
-        f"The best of {len(trials)} trials of the search {folder.name}: CER {best[0].value:.2%} in validation"
+        f"The best of {len(trials)} trials of the search {folder.name}: CER {cer:.2%} in validation, {how}"
     )
     write_experiment(path, about, chosen, found, defaults)
     print(
-        f"\nbest CER {best[0].value:.2%} by trial {best[0].number}\n"
+        f"\nbest CER {cer:.2%} by trial {winner.number}, {how}\n"
         f"record      {folder}/trials.csv, {pictures}\n"
         f"next        python -m ocrtrain fit --config-dir {folder / 'conf'} experiment=best",
         file=sys.stderr,
     )
-    return best[0].value
+    return cer
 
 
 def own_presets(chosen: Mapping[str, str], conf: Path) -> None:

@@ -10,10 +10,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ocrtrain.evaluation.history import BLUE, GREY, ORANGE
 from ocrtrain.files import atomic_path
+from ocrtrain.sweep.repeats import Finalist
 
 
-def plot_trials(trials: Sequence[FrozenTrial], path: Path) -> None:
-    """Draw each trial's CER in the order in which they began, and the best one so far, as a PNG."""
+def plot_trials(trials: Sequence[FrozenTrial], finalists: Sequence[Finalist], path: Path) -> None:
+    """Draw each trial's CER in the order in which they began, and the best one so far, as a PNG.
+
+    finalists: the trials whose CERs with other seeds are drawn above or below them.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
@@ -31,6 +35,12 @@ def plot_trials(trials: Sequence[FrozenTrial], path: Path) -> None:
         if found:
             axes.scatter(*zip(*found, strict=True), color=colour, marker=marker, label=label, zorder=3)
             values += [value for _, value in found]
+    again = [(f.trial.number, cer) for f in finalists for cer in f.cers.values()]
+    if again:
+        numbers, cers = np.array(again, np.float64).T
+        words = "with other seeds"
+        axes.scatter(numbers, cers, facecolors="none", edgecolors=BLUE, marker="D", label=words, zorder=3)
+        values += [cer for _, cer in again]
     completed = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE]
     if completed:
         numbers, cers = np.array(completed, np.float64).T

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.sweep.repeats import Finalist
 from ocrtrain.sweep.search import shown
 
 ROWS = 10
@@ -32,8 +33,7 @@ def format_table(trials: Sequence[FrozenTrial], keys: Sequence[str], given: Mapp
         mark = "*" if trial.params == given else ""
         cells = [str(best.index(trial) + 1), f"{trial.number}{mark}", f"{trial.value:.2%}", _time(trial)]
         rows.append(cells + [shown(trial.params.get(key, "")) for key in keys])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = _aligned(rows)
     if any(trial.params == given for trial in best):
         lines.append("* the settings as they are without the search")
     counts = [f"{sum(t.state == state for t in trials)} {word}" for state, word in STATES.items()]
@@ -46,19 +46,42 @@ def format_table(trials: Sequence[FrozenTrial], keys: Sequence[str], given: Mapp
     return "\n".join(lines)
 
 
+def format_standings(finalists: Sequence[Finalist], given: Mapping[str, Any] | None) -> str:
+    """Show what the best trials gave with other seeds; `finalists` has the best first."""
+    seeds = list(finalists[0].cers)
+    rows = [["rank", "trial", "mean CER", *(f"seed {seed}" for seed in seeds)]]
+    for rank, finalist in enumerate(finalists, 1):
+        mark = "*" if finalist.trial.params == given else ""
+        cells = [str(rank), f"{finalist.trial.number}{mark}", f"{finalist.cer:.2%}"]
+        rows.append(cells + [f"{finalist.cers[seed]:.2%}" for seed in seeds])
+    return "\n".join(["trained again with other seeds", *_aligned(rows)])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
 def _time(trial: FrozenTrial) -> str:
     whole = round(trial.user_attrs.get("seconds", 0.0))
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def write_trials(trials: Sequence[FrozenTrial], keys: Sequence[str], path: Path) -> None:
-    """Write a row for each trial: its number, how it ended, its CER (a fraction), seconds and settings."""
+def write_trials(
+    trials: Sequence[FrozenTrial], finalists: Sequence[Finalist], keys: Sequence[str], path: Path
+) -> None:
+    """Write a row for each trial: its number, how it ended, its CER (a fraction), seconds and settings.
+
+    finalists: those whose mean CER with other seeds is known, too.
+    """
+    means = {finalist.trial.number: f"{finalist.cer:.6g}" for finalist in finalists}
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "state", "cer", "seconds", *keys])
+        writer.writerow(["trial", "state", "cer", "mean_cer_of_other_seeds", "seconds", *keys])
         for trial in trials:
             value = "" if trial.value is None else f"{trial.value:.6g}"
-            row = [trial.number, STATES[trial.state], value, trial.user_attrs.get("seconds", "")]
+            mean = means.get(trial.number, "")
+            row = [trial.number, STATES[trial.state], value, mean, trial.user_attrs.get("seconds", "")]
             writer.writerow(row + [trial.params.get(key, "") for key in keys])
 
 

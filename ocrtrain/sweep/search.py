@@ -32,6 +32,13 @@ HOPELESS = 3
 
 # Gives the command of a trial: its settings, its folder, the checkpoint to go on from.
 Command = Callable[[Mapping[str, Any], Path, Path | None], list[str]]
+# Gives the name of a trial's folder: its number, what the study has stored of its settings.
+Name = Callable[[int, Mapping[str, Any]], str]
+
+
+def folder_of(number: int, stored: Mapping[str, Any]) -> str:
+    """The name of a trial's folder, and of its run."""
+    return f"trial-{number:04}"
 
 
 @dataclass(slots=True)
@@ -50,8 +57,9 @@ class Running:
 class Search:
     """Runs trials until there are `trials` of them in the study, `parallel` at a time.
 
-    share: tells which share of its budget a training has used, by steps and seconds; None where that cannot
-    be known. environment: variables of the training in a slot. seconds: after which to stop, trials and all.
+    trials: None for those that wait in the study's queue. share: tells which share of its budget a training
+    has used, by steps and seconds; None where that cannot be known. environment: variables of the training in
+    a slot. seconds: after which to stop, trials and all. word: what the log calls a trial.
     """
 
     def __init__(
@@ -61,20 +69,27 @@ class Search:
         folder: Path,
         command: Command,
         share: Callable[[int, float], float | None],
-        trials: int,
+        trials: int | None,
         parallel: int = 1,
         seconds: float | None = None,
         environment: Callable[[int], Mapping[str, str]] = lambda slot: {},
+        name: Name = folder_of,
+        word: str = "trial",
     ) -> None:
         self.study, self.space, self.folder, self.command = study, space, folder, command
         self.share, self.trials, self.parallel = share, trials, parallel
-        self.seconds, self.environment = seconds, environment
+        self.seconds, self.environment, self.name, self.word = seconds, environment, name, word
         self.stopped_by: int | None = None  # a signal's number
         self.out_of_time = False
         self.running: list[Running] = []
         self._orphans: set[int] = set()
         self._failures: int | None = 0  # in a row, from the first trial on; None once one went well
         self._began = self._signed = time.monotonic()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended before its trials did, by a signal or because its time was over."""
+        return self.stopped_by is not None or self.out_of_time
 
     def run(self) -> None:
         """Search. A request to stop (Ctrl-C, SIGTERM) ends the trainings with checkpoints to go on from.
@@ -104,11 +119,11 @@ class Search:
         """Begin what there is room for, and tell whether anything is left to wait for."""
         if self.seconds is not None and time.monotonic() - self._began > self.seconds:
             self.out_of_time = True
-        if self.stopped_by is not None or self.out_of_time:
+        if self.interrupted:
             return False
         if self._failures == HOPELESS:
             raise InputError(
-                f"the first {HOPELESS} trials",
+                f"the first {HOPELESS} {self.word}s",
                 "all failed, for the reasons above",
                 f"each has its log.txt, in {self.folder}/trial-*.",
             )
@@ -128,12 +143,17 @@ class Search:
                 continue
             if self._resume(left):
                 return True
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if len(finished(self.study)) + len(running) >= self.trials:
+        if not self._wants_more():
             return False
         trial = self.study.ask(self.space.distributions())
         self._start(trial, trial.params, checkpoint=None)
         return True
+
+    def _wants_more(self) -> bool:
+        if self.trials is None:
+            return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return len(finished(self.study)) + len(running) < self.trials
 
     def _forget(self, left: FrozenTrial) -> None:
         """A process was killed between a trial's number and its settings."""
@@ -141,11 +161,11 @@ class Search:
         self.study.tell(left.number, state=TrialState.FAIL)
 
     def _resume(self, left: FrozenTrial) -> bool:
-        place = self.folder / folder_of(left.number)
+        place = self.folder / self.name(left.number, left.params)
         if process := still_at_work(place):
             if left.number not in self._orphans:
-                told = "trial %d is still trained by process %d, whose search was killed: left alone"
-                log.warning(told, left.number, process)
+                told = "%s %d is still trained by process %d, whose search was killed: left alone"
+                log.warning(told, self.word, left.number, process)
             self._orphans.add(left.number)
             return False
         last = place / "checkpoints" / "last.ckpt"
@@ -153,7 +173,7 @@ class Search:
         return True
 
     def _start(self, trial: Trial, stored: Mapping[str, Any], checkpoint: Path | None) -> None:
-        place = self.folder / folder_of(trial.number)
+        place = self.folder / self.name(trial.number, stored)
         slot = min(set(range(self.parallel)) - {running.slot for running in self.running})
         for key, value in sign_of_life().items():
             trial.set_user_attr(key, value)
@@ -162,7 +182,8 @@ class Search:
         before = float(trial.user_attrs.get("seconds", 0.0))
         self.running.append(Running(trial, training, slot, before))
         words = "  ".join(f"{key}={shown(value)}" for key, value in stored.items())
-        log.info("trial %d  %s  %s", trial.number, "begins" if checkpoint is None else "goes on", words)
+        how = "begins" if checkpoint is None else "goes on"
+        log.info("%s %d  %s  %s", self.word, trial.number, how, words)
 
     def _look_at(self, running: Running) -> None:
         """Put a training's new validations on record; judge it by them, or by its end."""
@@ -185,24 +206,21 @@ class Search:
         if running.hopeless:
             self.study.tell(trial, state=TrialState.PRUNED)
             self._failures = None
-            log.info("trial %d  stopped early at CER %s", trial.number, f"{cer:.2%}" if cer else cer)
+            shown_cer = f"{cer:.2%}" if cer else cer
+            log.info("%s %d  stopped early at CER %s", self.word, trial.number, shown_cer)
         elif code == 0 and cer is not None:
             self.study.tell(trial, cer)
             self._failures = None
             best = self.study.best_trial
-            log.info(
-                "trial %d  CER %.2f%%  (best: trial %d, CER %.2f%%)",
-                trial.number,
-                100 * cer,
-                best.number,
-                100 * (best.value or 0.0),
-            )
+            so_far = f"best: {self.word} {best.number}, CER {best.value:.2%}"
+            log.info("%s %d  CER %.2f%%  (%s)", self.word, trial.number, 100 * cer, so_far)
         else:
             ended = f"exit code {code}" if code else "no CER that is a number"
             trial.set_user_attr("failure", f"{ended}\n{running.training.last_words()}")
             self.study.tell(trial, state=TrialState.FAIL)
             self._failures = None if self._failures is None else self._failures + 1
-            log.warning("trial %d  failed: %s\n%s", trial.number, ended, running.training.last_words())
+            words = running.training.last_words()
+            log.warning("%s %d  failed: %s\n%s", self.word, trial.number, ended, words)
 
     def _tell(self, running: Running, step: int, seconds: float, cer: float) -> None:
         """Report the first CER of each tenth of the budget, or each CER where the budget has no tenths."""
@@ -238,7 +256,7 @@ class Search:
             running.training.ask_to_stop()
             running.asked = time.monotonic() if running.asked is None else running.asked
         if self.running:
-            log.info("stopping %d trials, with checkpoints to go on from ...", len(self.running))
+            log.info("stopping %d %ss, with checkpoints to go on from ...", len(self.running), self.word)
         while any(running.training.code is None for running in self.running):
             for running in self.running:
                 if running.asked is not None and time.monotonic() - running.asked > PATIENCE:
@@ -248,11 +266,6 @@ class Search:
             running.trial.set_user_attr("seconds", round(running.before + running.training.seconds, 1))
             running.trial.set_user_attr("alive", 0.0)
         self.running.clear()
-
-
-def folder_of(number: int) -> str:
-    """The name of a trial's folder, and of its run."""
-    return f"trial-{number:04}"
 
 
 def shown(value: Any) -> str:

@@ -127,6 +127,11 @@ def finished(study: Study) -> list[FrozenTrial]:
     return [trial for trial in trials if NEVER_RAN not in trial.user_attrs]
 
 
+def still_running(study: Study) -> int:
+    """How many trials some process works on, or may go on with."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+
 def abandoned(study: Study) -> list[FrozenTrial]:
     """The trials on record as running that no process works on any more."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -29,7 +29,7 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
     # The trials are processes of their own: a few seconds each to start.
     (tmp_path / "lines").symlink_to(trained / "lines")
     (tmp_path / "mine.yaml").write_text("optimizer.lr: {low: 1e-3, high: 1e-2, log: true}\n")
-    words = ["sweep", "space=mine.yaml", *TINY, *DATA, "trainer.max_steps=4", "run=s"]
+    words = ["sweep", "space=mine.yaml", *TINY, *DATA, "trainer.max_steps=4", "run=s", "repeats=1"]
     ended = command(*words, "trials=1")
     assert ended.returncode == 0, ended.stderr
     run = tmp_path / "runs/s"
@@ -52,7 +52,15 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
     with Image.open(run / "trials.png") as picture:
         assert picture.width > 500
 
-    best = min(rows, key=lambda row: float(row["cer"]))
+    # Both were trained again with the next seed, and that is what decides.
+    for row in rows:
+        again = run / f"trial-000{row['trial']}-seed-1"
+        trial, config = (OmegaConf.load(f / "config.yaml") for f in (run / f"trial-000{row['trial']}", again))
+        assert config.seed == 1 and config.optimizer.lr == trial.optimizer.lr
+        with open(again / "metrics.csv", newline="") as file:
+            judged = [float(r["val_cer"]) for r in csv.DictReader(file) if r["val_cer"]]
+        assert float(row["mean_cer_of_other_seeds"]) == pytest.approx(min(judged), rel=1e-4)
+    best = min(rows, key=lambda row: (float(row["mean_cer_of_other_seeds"]), int(row["trial"])))
     conf = str(run / "conf")
     assert "python -m ocrtrain fit --config-dir runs/s/conf experiment=best" in ended.stderr
     ended = command("fit", "--config-dir", conf, "experiment=best", "run=again", "trainer.max_steps=1")
@@ -73,6 +81,7 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
         (["space=nosuch"], "space=nosuch: no such search space"),
         (["trials=0"], "trials=0: is no number of trials"),
         (["parallel=many"], "parallel=many: is no number"),
+        (["repeats=-1"], "repeats=-1: is no number"),
         (["trainer.max_steps=null"], "trainer: has no end"),
         (["encoder=none", "optimizer.lr=0.1"], "nothing is left to search: optimizer.lr, encoder are given"),
         (["optimizer=nosuch"], "optimizer=nosuch: no such preset"),

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from PIL import Image
 
 from ocrtrain.sweep.pictures import plot_importance, plot_trials
-from ocrtrain.sweep.results import format_table, ranked, write_experiment, write_trials
+from ocrtrain.sweep.repeats import Finalist
+from ocrtrain.sweep.results import format_standings, format_table, ranked, write_experiment, write_trials
 
 
 def trial(number: int, x: float, cer: float | None, state: TrialState, **noted: Any) -> FrozenTrial:
@@ -32,6 +33,8 @@ TRIALS = [
         3, 0.5, None, TrialState.FAIL, failure="exit code 2\nsome line\nerror: the data: is gone\n  a way on"
     ),
 ]
+
+FINALISTS = [Finalist(TRIALS[0], {1: 0.125, 2: 0.25}), Finalist(TRIALS[1], {1: 0.5, 2: 0.25})]
 
 
 def test_the_table() -> None:
@@ -55,22 +58,31 @@ def test_the_table() -> None:
     )
 
 
+def test_the_table_of_other_seeds() -> None:
+    assert format_standings(FINALISTS, {"optimizer.lr": 0.0015}).splitlines() == [
+        "trained again with other seeds",
+        "rank  trial  mean CER  seed 1  seed 2",
+        "   1     0*    18.75%  12.50%  25.00%",
+        "   2      1    37.50%  50.00%  25.00%",
+    ]
+
+
 def test_the_file_for_other_programs(tmp_path: Path) -> None:
-    write_trials(TRIALS, ["optimizer.lr"], tmp_path / "trials.csv")
+    write_trials(TRIALS, FINALISTS, ["optimizer.lr"], tmp_path / "trials.csv")
     with open(tmp_path / "trials.csv", newline="") as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert rows == [
-        ("0", "completed", "0.25", "61.0", "0.0015"),
-        ("1", "completed", "0.125", "3661.4", "0.003"),
-        ("2", "stopped early", "0.99", "20.0", "0.9"),
-        ("3", "failed", "", "", "0.5"),
+        ("0", "completed", "0.25", "0.1875", "61.0", "0.0015"),
+        ("1", "completed", "0.125", "0.375", "3661.4", "0.003"),
+        ("2", "stopped early", "0.99", "", "20.0", "0.9"),
+        ("3", "failed", "", "", "", "0.5"),
     ]
     assert [t.number for t in ranked(TRIALS)] == [1, 0]
 
 
 def test_the_pictures(tmp_path: Path) -> None:
-    plot_trials(TRIALS, tmp_path / "trials.png")
-    plot_trials([], tmp_path / "none.png")
+    plot_trials(TRIALS, FINALISTS, tmp_path / "trials.png")
+    plot_trials([], [], tmp_path / "none.png")
     plot_importance({"optimizer.lr": 0.75, "dropout": 0.25}, tmp_path / "importance.png")
     for name in ("trials", "none", "importance"):
         with Image.open(tmp_path / f"{name}.png") as picture:
