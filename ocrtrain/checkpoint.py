@@ -67,16 +67,18 @@ class Description:
         )
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, setting: str = "checkpoint") -> dict[str, Any]:
     """Read a checkpoint's content as plain types and tensors; raises InputError if it is none of ours.
 
-    Nothing in the file is executed: unknown types are refused by torch's restricted unpickler.
+    setting: what messages call it by: the setting that names it. Nothing in the file is executed: unknown
+    types are refused by torch's restricted unpickler.
     """
     path = Path(path).expanduser()
+    name = f"{setting}={path}"
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(
-            f"checkpoint={path}",
+            name,
             what,
             "give the path of a .ckpt file, such as runs/NAME/checkpoints/best.ckpt.",
         )
@@ -87,48 +89,51 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
-            f"checkpoint={path}",
+            name,
             "is no checkpoint, or holds more than tensors and plain values, so it is not read",
             "give a checkpoint that `ocrtrain fit` wrote.",
         ) from None
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"checkpoint={path}",
+            name,
             f"cannot be read: truncated or not a checkpoint ({reason})",
             "copy the file again, or take another one (last.ckpt lies beside best.ckpt).",
         ) from None
     parts = [content.get(key) if isinstance(content, dict) else None for key in (KEY, "state_dict")]
     if not all(isinstance(part, dict) for part in parts):
         raise InputError(
-            f"checkpoint={path}",
+            name,
             "was not written by ocrtrain",
             "give a checkpoint that `ocrtrain fit` wrote.",
         )
     return content
 
 
-def describe_checkpoint(content: dict[str, Any], path: str | Path) -> Description:
-    """Read a checkpoint's description; raises InputError where keys are missing or damaged."""
+def describe_checkpoint(content: dict[str, Any], name: str) -> Description:
+    """Read a checkpoint's description; raises InputError where keys are missing or damaged.
+
+    name: what messages call it, such as "checkpoint=PATH"; so for all that follow.
+    """
     try:
         return Description.from_dict(content[KEY])
     except (KeyError, TypeError, ValueError, InputError) as error:
         version = content[KEY].get("version", "unknown")
         reason = f"{error.what} {error.why}" if isinstance(error, InputError) else str(error)
         raise InputError(
-            f"checkpoint={path}",
+            name,
             f"its description lacks or mistakes {reason} (written by version {version})",
             "read it with the version that wrote it, or train anew.",
         ) from None
 
 
-def build_described(description: Description, weights: dict[str, Tensor], path: str | Path) -> LineRecognizer:
-    """Build the described model with `weights`, found at `path`; raises InputError if they do not fit."""
+def build_described(description: Description, weights: dict[str, Tensor], name: str) -> LineRecognizer:
+    """Build the described model with `weights`; raises InputError if they do not fit."""
     try:
         model = build_recognizer(with_own_weights(description.model), len(description.charset))
     except InputError as error:
-        raise unbuildable(path, error) from error
-    load_weights(model, weights, path)
+        raise unbuildable(name, error) from error
+    load_weights(model, weights, name)
     return model
 
 
@@ -142,17 +147,17 @@ def with_own_weights(settings: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def unbuildable(path: str | Path, error: InputError) -> InputError:
+def unbuildable(name: str, error: InputError) -> InputError:
     """Say of a checkpoint what is wrong with the settings in it."""
     return InputError(
-        f"checkpoint={path}",
+        name,
         f"describes a model that cannot be built: {error.what} {error.why}",
         "read it with the version that wrote it, or train anew.",
     )
 
 
 def merge_adapters(
-    content: dict[str, Any], description: Description, path: str | Path
+    content: dict[str, Any], description: Description, name: str
 ) -> tuple[dict[str, Tensor], Description]:
     """Fold a checkpoint's low-rank adapters into its weights: the same outputs from a plain model.
 
@@ -165,10 +170,10 @@ def merge_adapters(
     try:
         weights, remains = construct(adapt, Adaptation, "adapt").merge(weights)
     except InputError as error:
-        raise unbuildable(path, error) from error
+        raise unbuildable(name, error) from error
     except (AttributeError, KeyError, RuntimeError) as error:
         raise InputError(
-            f"checkpoint={path}",
+            name,
             f"its adapters cannot be merged: a tensor lacks or has another shape ({error})",
             "copy the file again, or take another one (last.ckpt lies beside best.ckpt).",
         ) from None
@@ -186,16 +191,16 @@ def model_weights(content: dict[str, Any]) -> dict[str, Tensor]:
     return {str(name).removeprefix(PREFIX): v for name, v in state.items() if str(name).startswith(PREFIX)}
 
 
-def load_weights(model: LineRecognizer, weights: dict[str, Tensor], path: str | Path) -> None:
+def load_weights(model: LineRecognizer, weights: dict[str, Tensor], name: str) -> None:
     """Load `weights` into `model`, all or none; raises InputError naming the first that does not fit."""
     expected = model.state_dict()
-    for name in (*expected, *weights):
-        here, there = (getattr(of.get(name), "shape", None) for of in (expected, weights))
+    for key in (*expected, *weights):
+        here, there = (getattr(of.get(key), "shape", None) for of in (expected, weights))
         if here is None or here != there:
             have, want = ("none" if shape is None else list(shape) for shape in (there, here))
             raise InputError(
-                f"checkpoint={path}",
-                f"its weights are of another model: {name} is {have}, not {want}",
+                name,
+                f"its weights are of another model: {key} is {have}, not {want}",
                 "use the settings of the run that wrote it (its config.yaml lies beside its checkpoints).",
             )
     model.load_state_dict(weights)

@@ -75,13 +75,13 @@ class Recognizer:
         if a file is missing, truncated, foreign or made by other code, or the adapter is for another
         checkpoint.
         """
-        content = read_checkpoint(checkpoint)
-        weights, description = merge_adapters(content, describe_checkpoint(content, checkpoint), checkpoint)
+        content, name = read_checkpoint(checkpoint), f"checkpoint={checkpoint}"
+        weights, description = merge_adapters(content, describe_checkpoint(content, name), name)
         del content
         if adapter is not None:
             weights, description = apply_adapter(weights, description, adapter)
         chosen = choose_device(device)
-        return cls(build_described(description, weights, checkpoint), description, chosen)
+        return cls(build_described(description, weights, name), description, chosen)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint of the model as it is, adapters merged: to read with, or for `fit init=PATH`.

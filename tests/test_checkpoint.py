@@ -97,7 +97,8 @@ def save(tmp_path: Path) -> Callable[[Any], Path]:
 
 def restore(path: Path) -> LineRecognizer:
     content = read_checkpoint(path)
-    return build_described(describe_checkpoint(content, path), model_weights(content), path)
+    name = f"checkpoint={path}"
+    return build_described(describe_checkpoint(content, name), model_weights(content), name)
 
 
 def read_noise(model: LineRecognizer, channels: int = 1) -> Tensor:
@@ -112,7 +113,7 @@ def test_what_was_saved_comes_back(
 ) -> None:
     path = save(content)
     found = read_checkpoint(path)
-    assert describe_checkpoint(found, path) == described
+    assert describe_checkpoint(found, str(path)) == described
     restored = restore(path)
     for (name, one), (other_name, other) in zip(
         restored.state_dict().items(), model.state_dict().items(), strict=True

@@ -14,7 +14,9 @@ def run(config: DictConfig) -> None:
     if config.checkpoint is not None:
         from ocrtrain.checkpoint import describe_checkpoint, read_checkpoint
 
-        description = describe_checkpoint(read_checkpoint(config.checkpoint), config.checkpoint)
+        description = describe_checkpoint(
+            read_checkpoint(config.checkpoint), f"checkpoint={config.checkpoint}"
+        )
         characters = description.charset.symbols
     model = load_language_model(config.lm, characters)
     save_language_model(model, config.output)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +46,18 @@ class Origin:
     description: Description
     typed: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """What messages call it: the setting, as it was given."""
+        return f"{self.setting}={self.path}"
+
     def check_charset(self, charset: Charset) -> None:
         """Raise InputError unless the checkpoint writes the characters of the run, in their order."""
         if self.description.charset == charset:
             return
         ours, theirs = set(charset.symbols), set(self.description.charset.symbols)
         raise InputError(
-            f"{self.setting}={self.path}",
+            self.name,
             f"its charset differs from the data's: it lacks {''.join(sorted(ours - theirs))!r}"
             f" and has {''.join(sorted(theirs - ours))!r} beyond them",
             "leave data.charset out to train with the checkpoint's, learn more characters with"
@@ -76,11 +80,10 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
                 f"charset={config.charset}", "there is no charset before", "give init=CHECKPOINT."
             )
         return None
-    with called(setting):
-        content = read_checkpoint(path)
-        weights, description = model_weights(content), describe_checkpoint(content, path)
-        if setting == "init":
-            weights, description = merge_adapters(content, description, path)
+    content, name = read_checkpoint(path, setting), f"{setting}={path}"
+    weights, description = model_weights(content), describe_checkpoint(content, name)
+    if setting == "init":
+        weights, description = merge_adapters(content, description, name)
     if setting == "resume":
         if "optimizer_states" not in content:
             raise InputError(
@@ -98,21 +101,11 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
         theirs, differing = settle(key, mine, taken.get(key), typed)
         different += differing
         OmegaConf.update(config, key, theirs, merge=False, force_add=True)
-    _take_preprocessing(config, description, f"{setting}={path}", typed)
+    _take_preprocessing(config, description, name, typed)
     charset = "" if setting == "init" and config.charset == "replace" else " and charset"
     parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
-    log.info("%s=%s: its %s are used", setting, path, parts)
+    log.info("%s: its %s are used", name, parts)
     return Origin(setting, str(path), weights, description, tuple(different))
-
-
-@contextmanager
-def called(setting: str) -> Iterator[None]:
-    """Call a checkpoint that is refused by the setting that named it."""
-    try:
-        yield
-    except InputError as error:
-        what = error.what.replace("checkpoint=", f"{setting}=", 1)
-        raise InputError(what, error.why, error.way_on) from error
 
 
 def typed_settings(words: Sequence[str]) -> dict[str, str]:
@@ -254,14 +247,13 @@ def head_rows(
 
 def _load(model: LineRecognizer, weights: dict[str, Tensor], origin: Origin) -> None:
     try:
-        with called(origin.setting):
-            load_weights(model, weights, origin.path)
+        load_weights(model, weights, origin.name)
     except InputError as error:
         if not origin.typed:
             raise
         raise InputError(
             ", ".join(origin.typed),
-            f"does not fit {origin.setting}={origin.path}: {error.why}",
+            f"does not fit {origin.name}: {error.why}",
             "leave it out: a checkpoint brings its architecture. Or train anew, without the checkpoint.",
         ) from error
 
@@ -272,7 +264,7 @@ def _go_on_with(model: LineRecognizer, bottlenecks: Mapping[str, Tensor], origin
     if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in bottlenecks.items()}:
         width = (origin.description.model["adapt"] or {}).get("width")
         raise InputError(
-            f"init={origin.path}",
+            origin.name,
             "has bottlenecks, which cannot be merged into its weights",
             f"go on training them with adapt=bottleneck adapt.width={width} and the patterns that they were"
             " made with, or start from the checkpoint that they were made for.",

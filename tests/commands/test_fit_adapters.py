@@ -194,7 +194,7 @@ def test_an_origins_adapters_are_merged_or_gone_on_with(
     """A model begins where the checkpoint's ended, whatever adapters that has."""
     best = adapted[kind][0] / "checkpoints/best.ckpt"
     content = read_checkpoint(best)
-    weights, description = merge_adapters(content, describe_checkpoint(content, best), best)
+    weights, description = merge_adapters(content, describe_checkpoint(content, str(best)), str(best))
     settings = {**with_own_weights(description.model), "adapt": content["ocrtrain"]["model"]["adapt"]}
     model = build_model(settings, 6, Origin("init", str(best), weights, description, ()))
     assert any(".lora_" in name for name in model.state_dict())
