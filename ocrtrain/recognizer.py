@@ -112,7 +112,10 @@ class Recognizer:
     def stream_outcomes(
         self, images: Iterable[Any], batch_size: int = 16
     ) -> Iterator[Transcript | InputError]:
-        """Read images as they come; one that cannot be read gives its error in its place."""
+        """Read images as they come; one that cannot be read gives its error in its place.
+
+        So does an InputError among them, from whoever could not get the image.
+        """
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}", "must be at least 1", "16 is a good start.")
         window: list[_Prepared | InputError] = []
@@ -126,6 +129,8 @@ class Recognizer:
         yield from self._read_window(window, batch_size)
 
     def _prepare(self, image: Any) -> _Prepared | InputError:
+        if isinstance(image, InputError):
+            return image
         preprocess = self.description.preprocess
         try:
             pixels = as_pixels(image, 3 if preprocess.reads_colour else 1)

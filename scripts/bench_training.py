@@ -62,7 +62,7 @@ def train(options: argparse.Namespace, words: list[str], threads: int) -> tuple[
         command += ["data.batch_size=16", "trainer.max_time=null", f"trainer.max_steps={options.steps}"]
         command += [f"trainer.validate_every_steps={options.steps * 10}", f"runs={name}", "run=bench"]
         count = str(threads)
-        own = {**os.environ, "OMP_NUM_THREADS": count, "NUMBA_NUM_THREADS": count}
+        own = {**os.environ, "OMP_NUM_THREADS": count}
         ended = subprocess.run(command, env=own, capture_output=True, text=True)
         if ended.returncode:
             sys.exit(ended.stderr[-3000:])

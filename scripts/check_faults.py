@@ -71,7 +71,10 @@ class Site:
         """Compare two runs bit for bit: "" or what differs."""
         parts = ("global_step", "state_dict", "optimizer_states", "random")
         for name in ("last", "best"):
-            files = [torch.load(self.checkpoint(r, name), weights_only=True) for r in (run, other)]
+            try:
+                files = [torch.load(self.checkpoint(r, name), weights_only=True) for r in (run, other)]
+            except Exception as error:
+                return f"{name}.ckpt cannot be read: {str(error)[:80]}"
             for part in parts:
                 if where := differing(files[0][part], files[1][part], part):
                     return f"{name}.ckpt differs in {where[0]}"
@@ -208,7 +211,7 @@ def truncated(site: Site) -> Iterator[str]:
     last.write_bytes(last.read_bytes()[: -last.stat().st_size // 3])
     code, said = site.fit("cut", "resume=auto")
     if code or "is damaged" not in said:
-        yield f"exit code {code}: {said[-300:]}"
+        yield f"exit code {code}: {said[-600:]}"
     yield site.same("cut") or "=fell back to the one before, with a message; final weights identical"
 
 

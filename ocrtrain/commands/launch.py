@@ -114,7 +114,7 @@ def start(order: Path, number: int, count: int, port: int, config: DictConfig) -
     own |= {key: str(value) for key, value in places.items()}
     if not on_gpus(str(config.trainer.accelerator)):
         threads = str(max(1, usable_cores() // count))  # together no more than there are cores
-        own = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **own}
+        own = {"OMP_NUM_THREADS": threads, **own}
     command = [sys.executable, "-m", "ocrtrain.commands.rank", str(order), str(record)]
     # A pipe tells a process when this one is gone. A session of its own: Ctrl-C comes through us, once.
     process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, start_new_session=True)

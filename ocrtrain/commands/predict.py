@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import glob
 import json
 import logging
-import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,8 +15,8 @@ from typing import IO
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from ocrtrain.data.image import SUFFIXES, legible
-from ocrtrain.data.pairing import files_under, read_list
+from ocrtrain.commands.line_input import Item, find_images, is_page, lines_of
+from ocrtrain.commands.page_output import PageWriter, page_places
 from ocrtrain.decoding import Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
@@ -25,47 +24,65 @@ from ocrtrain.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("tsv", "jsonl")
+FORMATS = ("tsv", "jsonl", "xml")
 
 
 def run(config: DictConfig) -> None:
-    """Read every image of `config.input` and write a row for each, in order.
+    """Read every line that `config.input` means and write a row for each, in order, or the pages again.
 
-    An image that cannot be read is named on stderr and left out; the command then ends with exit code 2.
+    A line that cannot be read is named on stderr and left out; the command then ends with exit code 2.
     """
     paths = find_images(str(config.input))
-    form = output_format(config.output, config.format)
+    form = output_format(config.output, config.format, paths)
+    places = page_places(config.output, str(config.input), paths) if form == "xml" else {}
     recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
     recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
-    failed = 0
-    with open_output(config.output) as file:
-        write = csv.writer(file, "excel-tab", lineterminator="\n").writerow
-        if form == "tsv":
-            write(["image", "confidence", "text"])
-        for path, outcome in zip(paths, recognizer.stream_outcomes(paths, config.batch_size), strict=True):
+    items: deque[Item] = deque()
+    outcomes = recognizer.stream_outcomes(lines_of(paths, items), config.batch_size)
+    count = failed = 0
+    with PageWriter(places) if form == "xml" else rows(config, form) as write:
+        for outcome in outcomes:
+            item = items.popleft()
+            count += 1
             if isinstance(outcome, InputError):
                 failed += 1
                 log.error("left out: %s", outcome)
-            elif form == "tsv":
-                write([legible(path), f"{outcome.confidence:.4f}", outcome.text])
             else:
-                file.write(json.dumps(as_json(path, outcome), ensure_ascii=False) + "\n")
-            if config.output is None:
-                file.flush()
+                write(item, outcome)
     if config.output is not None:
-        log.info("read %d of %d images into %s", len(paths) - failed, len(paths), config.output)
+        noun = "lines" if any(map(is_page, paths)) else "images"
+        log.info("read %d of %d %s into %s", count - failed, count, noun, config.output)
     if failed:
         raise SystemExit(2)
 
 
-def as_json(path: str, transcript: Transcript) -> dict[str, object]:
-    """Give a transcript, the place of each character in pixels of the image, and other readings."""
+@contextmanager
+def rows(config: DictConfig, form: str) -> Iterator[Callable[[Item, Transcript], None]]:
+    """Open the table that rows go to, the terminal or a file; gives what writes one."""
+    with open_output(config.output) as file:
+        table = csv.writer(file, "excel-tab", lineterminator="\n")
+        if form == "tsv":
+            table.writerow(["image", "confidence", "text"])
+
+        def write(item: Item, read: Transcript) -> None:
+            if form == "tsv":
+                table.writerow([item.name, f"{read.confidence:.4f}", read.text])
+            else:
+                file.write(json.dumps(as_json(item.name, read), ensure_ascii=False) + "\n")
+            if config.output is None:
+                file.flush()
+
+        yield write
+
+
+def as_json(name: str, transcript: Transcript) -> dict[str, object]:
+    """Give a transcript, the place of each character in pixels of the line, and other readings."""
     characters = [
         {"text": c.text, "probability": round(c.probability, 4), "x": [round(c.x0, 1), round(c.x1, 1)]}
         for c in transcript.characters
     ]
     row: dict[str, object] = {
-        "image": legible(path),
+        "image": name,
         "text": transcript.text,
         "confidence": round(transcript.confidence, 4),
         "characters": characters,
@@ -83,38 +100,22 @@ def as_json(path: str, transcript: Transcript) -> dict[str, object]:
     return row
 
 
-def find_images(wanted: str) -> list[str]:
-    """List the images that `wanted` means: one image, all of a folder, a pattern's, or a list file's."""
-    if os.path.isdir(wanted):
-        inside = sorted(name for name in files_under(wanted) if name.lower().endswith(tuple(SUFFIXES)))
-        found = [os.path.join(wanted, name) for name in inside]
-    elif os.path.isfile(wanted) and not wanted.lower().endswith(tuple(SUFFIXES)):
-        listed, wrong = read_list(wanted)
-        if wrong:
-            raise InputError(
-                f"input={wanted}", "is neither an image nor a list in UTF-8", "give images or a list of them."
-            )
-        found = [os.path.join(os.path.dirname(wanted), name) for name in listed]
-    elif os.path.exists(wanted):
-        found = [wanted]
-    else:
-        found = sorted(glob.glob(wanted, recursive=True))
-    if not found:
-        what = "holds no image" if os.path.exists(wanted) else "does not exist, and no file matches it"
-        raise InputError(
-            f"input={wanted}",
-            what,
-            f"give an image, a folder, a pattern in quotes or a list ({', '.join(SUFFIXES)}).",
-        )
-    return found
+def output_format(output: str | None, form: str | None, paths: Sequence[str]) -> str:
+    """Take the format from the setting or from the file's suffix; raises InputError for any other.
 
-
-def output_format(output: str | None, form: str | None) -> str:
-    """Take the format from the setting or from the file's suffix; raises InputError for any other."""
-    form = form or (Path(output).suffix.removeprefix(".").lower() if output else "tsv")
+    Pages that go into a folder are written as pages.
+    """
+    suffix = Path(output).suffix.removeprefix(".").lower() if output else "tsv"
+    form = form or suffix or ("xml" if all(map(is_page, paths)) else "")
     if form not in FORMATS:
         raise InputError(
-            f"output={output}", "has no known format", "end it in .tsv or .jsonl, or set format=tsv|jsonl."
+            f"output={output}",
+            "has no known format",
+            "end it in .tsv or .jsonl, set format=tsv|jsonl, or name a folder for pages in PAGE or ALTO XML.",
+        )
+    if form == "xml" and not all(map(is_page, paths)):
+        raise InputError(
+            f"output={output}", "is for pages in PAGE or ALTO XML", "write images' texts as .tsv or .jsonl."
         )
     return form
 

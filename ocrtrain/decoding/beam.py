@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ocrtrain.cores import usable_cores
+from ocrtrain.cores import in_parts, usable_cores
 from ocrtrain.decoding.automaton import Rules, joined, no_rules
 from ocrtrain.decoding.inputs import check_shapes, not_a_number
 from ocrtrain.decoding.language_model import LanguageModel
@@ -160,7 +158,7 @@ class BeamDecoder:
                 *found.arrays(),
             )
 
-        _for_all(decode, range(threads), self.threads)
+        in_parts(decode, threads)
         return found
 
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:
@@ -275,25 +273,6 @@ def _bound(model: LanguageModel | None, weight: float | None, bonus: float | Non
         np.full(len(charset) + 2, -1, np.int32),
         np.zeros(3),
     )
-
-
-def _for_all(work: Callable[[int], None], items: Sequence[int], threads: int) -> None:
-    """Call `work` for all items; on several threads, it must release Python's lock."""
-    if threads == 1 or len(items) < 2:
-        for item in items:
-            work(item)
-    else:
-        for _ in _pool(threads).map(work, items):
-            pass
-
-
-@lru_cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="decode")
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _at_least(name: str, value: int, least: int) -> int:

@@ -276,8 +276,7 @@ def shown(value: Any) -> str:
 def environment_of(gpus: list[int | str] | None, parallel: int) -> Callable[[int], dict[str, str]]:
     """What each slot's training finds in its environment: a GPU of its own, its share of the cores."""
     threads = str(max(1, usable_cores() // parallel))
-    own = {} if parallel == 1 else {n: threads for n in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    own = {name: value for name, value in own.items() if name not in os.environ}
+    own = {} if parallel == 1 or "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
 
     def environment(slot: int) -> dict[str, str]:
         return own if not gpus else {**own, "CUDA_VISIBLE_DEVICES": str(gpus[slot % len(gpus)])}

@@ -238,8 +238,7 @@ def test_databases_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_each_slot_has_its_share_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert environment_of(None, 1)(0) == {}
     two = environment_of([3, 5], 2)
     assert [two(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(2)] == ["3", "5"]

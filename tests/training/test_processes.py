@@ -24,7 +24,7 @@ DATA = ["data.train=lines", "data.val=lines", "data.augment=null", "data.workers
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
-    threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    threads = {"OMP_NUM_THREADS": "1"}
     return {**os.environ, **threads, "OCRTRAIN_CACHE": str(tmp_path / ".cache")}
 
 

@@ -24,10 +24,11 @@ _NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 class PageLine:
     """A line: its name in the file, its text, and its outline and baseline, float64 [points, 2], or None.
 
-    fault: why the line cannot be used, if it cannot.
+    element: the line's XML element. fault: why the line cannot be learned from, if it cannot.
     """
 
     name: str
+    element: Any
     text: str = ""
     outline: NDArray[np.float64] | None = None
     baseline: NDArray[np.float64] | None = None
@@ -38,11 +39,12 @@ class PageLine:
 class Page:
     """An XML file: the image that it names, the size that it gives it (0 if none), and its lines in order.
 
-    pixels: whether coordinates are in pixels of an image of that size.
+    root: its XML. pixels: whether coordinates are in pixels of an image of that size.
     """
 
     file: str
     kind: str
+    root: Any
     image: str
     width: float = 0.0
     height: float = 0.0
@@ -95,11 +97,13 @@ def local(tag: Any) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
-def _children(element: Any, name: str) -> Iterator[Any]:
+def children_of(element: Any, name: str) -> Iterator[Any]:
+    """The children of that name, in any namespace."""
     return (child for child in element if local(child.tag) == name)
 
 
-def _below(element: Any, name: str) -> Iterator[Any]:
+def below(element: Any, name: str) -> Iterator[Any]:
+    """The descendants of that name, in any namespace, and the element itself."""
     return (child for child in element.iter() if local(child.tag) == name)
 
 
@@ -121,31 +125,31 @@ def _float(element: Any, name: str) -> float:
 
 
 def _read_page_xml(file: str, root: Any) -> Page:
-    element = next(_children(root, "Page"), None)
+    element = next(children_of(root, "Page"), None)
     if element is None:
         raise InputError(legible(file), "is PAGE XML without a Page", "export it again.")
-    page = Page(file, "PAGE XML", element.get("imageFilename", ""))
+    page = Page(file, "PAGE XML", root, element.get("imageFilename", ""))
     page.width, page.height = (_positive(_float(element, key)) for key in ("imageWidth", "imageHeight"))
-    for number, node in enumerate(_below(element, "TextLine"), start=1):
-        line = PageLine(node.get("id") or f"line {number}")
+    for number, node in enumerate(below(element, "TextLine"), start=1):
+        line = PageLine(node.get("id") or f"line {number}", node)
         page.lines.append(line)
         line.outline, line.baseline = (_page_points(node, name) for name in ("Coords", "Baseline"))
-        equivalents = list(_children(node, "TextEquiv"))
+        equivalents = list(children_of(node, "TextEquiv"))
         # Where readings have numbers, the least is the one that counts.
         equivalents.sort(key=lambda e: index if (index := _float(e, "index")) == index else -1.0)
-        text = next(_children(equivalents[0], "Unicode"), None) if equivalents else None
+        text = next(children_of(equivalents[0], "Unicode"), None) if equivalents else None
         _set_text(line, None if text is None else _content(text, line))
     return page
 
 
 def _page_points(line: Any, name: str) -> NDArray[np.float64] | None:
-    element = next(_children(line, name), None)
+    element = next(children_of(line, name), None)
     if element is None:
         return None
     if element.get("points") is not None:
         return _points(element.get("points"))
     # As before 2013: an element for each point.
-    return _points(" ".join(f"{p.get('x')},{p.get('y')}" for p in _children(element, "Point")))
+    return _points(" ".join(f"{p.get('x')},{p.get('y')}" for p in children_of(element, "Point")))
 
 
 def _content(element: Any, line: PageLine) -> str:
@@ -155,21 +159,21 @@ def _content(element: Any, line: PageLine) -> str:
 
 
 def _read_alto(file: str, root: Any) -> Page:
-    page_element = next(_below(root, "Page"), None)
+    page_element = next(below(root, "Page"), None)
     if page_element is None:
         raise InputError(legible(file), "is ALTO XML without a Page", "export it again.")
-    if len(list(_below(root, "Page"))) > 1:
+    if len(list(below(root, "Page"))) > 1:
         raise InputError(legible(file), "holds several pages", "export a file for each page.")
-    name = next((e.text or "" for e in _below(root, "fileName")), "")
-    unit = next((e.text or "" for e in _below(root, "MeasurementUnit")), "pixel")
-    page = Page(file, "ALTO XML", name.strip(), pixels=unit.strip() == "pixel")
+    name = next((e.text or "" for e in below(root, "fileName")), "")
+    unit = next((e.text or "" for e in below(root, "MeasurementUnit")), "pixel")
+    page = Page(file, "ALTO XML", root, name.strip(), pixels=unit.strip() == "pixel")
     page.width, page.height = (_positive(_float(page_element, key)) for key in ("WIDTH", "HEIGHT"))
-    for number, node in enumerate(_below(page_element, "TextLine"), start=1):
-        line = PageLine(node.get("ID") or f"line {number}")
+    for number, node in enumerate(below(page_element, "TextLine"), start=1):
+        line = PageLine(node.get("ID") or f"line {number}", node)
         page.lines.append(line)
         box = np.array([_float(node, key) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")])
-        shape = next(_children(node, "Shape"), None)
-        polygon = None if shape is None else next(_children(shape, "Polygon"), None)
+        shape = next(children_of(node, "Shape"), None)
+        polygon = None if shape is None else next(children_of(shape, "Polygon"), None)
         if polygon is not None:
             line.outline = _points(polygon.get("POINTS"))
         elif np.isfinite(box).all():

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtrain.data.formats.dewarp import cut_line
-from ocrtrain.data.formats.page import Page, find_image, read_page, scale_of
+from ocrtrain.data.formats.page import Page, PageLine, find_image, read_page, scale_of
 from ocrtrain.data.formats.slices import Slices
 from ocrtrain.data.image import MAX_PAGE_PIXELS, SUFFIXES, Channels, aspect, legible, read_image
 from ocrtrain.data.ink import is_grey
@@ -138,29 +138,19 @@ def _cut_page(file: str) -> list[Cut]:
             return [("", "", b"", 0.0, "XML that is neither PAGE nor ALTO")]
         if not page.lines:
             return [("", "", b"", 0.0, f"{page.kind} without lines")]
-        image = find_image(page)
-        scale = scale_of(page, image)
-        pixels = read_image(image, 3, MAX_PAGE_PIXELS)
+        picture, scale = open_picture(page)
     except InputError as error:
         # The reason must not name the file, by which all reasons would differ.
         return [("", "", b"", 0.0, f"page cannot be used: {error.why}")]
-    picture = Image.fromarray(pixels[..., 0] if is_grey(pixels) else pixels)
     return list(_cut_lines(page, picture, scale))
 
 
 def _cut_lines(page: Page, picture: Image.Image, scale: float) -> Iterator[Cut]:
-    seen: set[str] = set()
-    for number, line in enumerate(page.lines, start=1):
-        name = line.name if line.name not in seen else f"{line.name} ({number})"
-        seen.add(name)
+    for name, line in named_lines(page):
         fault = line.fault or text_fault(line.text)
-        if fault is None and line.outline is None:
-            fault = "line without an outline (Coords, Polygon or a box)"
         if fault is None:
-            assert line.outline is not None
             try:
-                baseline = None if line.baseline is None else line.baseline * scale
-                cut = cut_line(picture, line.outline * scale, baseline)
+                cut = cut_out(line, picture, scale)
                 ratio = aspect(cut.size, "")
             except InputError as error:
                 fault = error.why
@@ -170,6 +160,32 @@ def _cut_lines(page: Page, picture: Image.Image, scale: float) -> Iterator[Cut]:
                 yield name, line.text, png.getvalue(), ratio, None
                 continue
         yield name, "", b"", 0.0, fault
+
+
+def named_lines(page: Page) -> Iterator[tuple[str, PageLine]]:
+    """The lines of a page, each with a name that no other has."""
+    seen: set[str] = set()
+    for number, line in enumerate(page.lines, start=1):
+        yield line.name if line.name not in seen else f"{line.name} ({number})", line
+        seen.add(line.name)
+
+
+def open_picture(page: Page) -> tuple[Image.Image, float]:
+    """Open a page's image, and tell how many of its pixels one unit of the page's coordinates is.
+
+    Raises `InputError` if there is none, or it is of another page.
+    """
+    image = find_image(page)
+    scale = scale_of(page, image)
+    pixels = read_image(image, 3, MAX_PAGE_PIXELS)
+    return Image.fromarray(pixels[..., 0] if is_grey(pixels) else pixels), scale
+
+
+def cut_out(line: PageLine, picture: Image.Image, scale: float) -> Image.Image:
+    """Cut a line out of its page, as `open_picture` opens it; raises `InputError` if that cannot be."""
+    if line.outline is None:
+        raise InputError("", "line without an outline (Coords, Polygon or a box)", "draw it.")
+    return cut_line(picture, line.outline * scale, None if line.baseline is None else line.baseline * scale)
 
 
 def xml_kind(file: str) -> str | None:

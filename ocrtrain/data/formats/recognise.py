@@ -95,7 +95,7 @@ def _open_folder(folder: str, channels: Channels, columns: Columns) -> StoredLin
     if tables := [name for name in files if name.lower().endswith(PARQUET)]:
         pattern = os.path.join(folder, "**" if any(os.sep in name for name in tables) else "", "*.parquet")
         kinds.append(_Kind(tables[0], lambda: hub.open_dataset(pattern, columns, channels)))
-    if xml := _pages(folder, files):
+    if xml := page_files(folder, files):
         kinds.append(_Kind(os.path.relpath(xml[0], folder), lambda: pages.open_pages(xml, folder, channels)))
     if paired:
         kinds.append(_Kind(f"texts named *{TEXT_SUFFIX}", lambda: FolderSource(folder, channels)))
@@ -113,7 +113,7 @@ def _open_tars(folder: str, names: list[str], columns: Columns, channels: Channe
     return shards.open_shards(folder, columns, channels, [os.path.join(folder, name) for name in names])
 
 
-def _pages(folder: str, files: list[str]) -> list[str]:
+def page_files(folder: str, files: list[str]) -> list[str]:
     """List the PAGE or ALTO files among `files`; raises `InputError` if there are both, of the same lines."""
     kinds: dict[str, list[str]] = {"page": [], "alto": []}
     for name in files:

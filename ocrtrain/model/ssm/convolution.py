@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ocrtrain.model.mask import frame_mask
 from ocrtrain.model.ssm.backend import choose_backend
-from ocrtrain.model.ssm.scan import follow_torch_threads
+from ocrtrain.model.ssm.scan import run_compiled
 
 
 def causal_convolution(
@@ -55,11 +55,12 @@ class _ConvolveNumba(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, reverse: bool) -> Tensor:
         from ocrtrain.model.ssm.convolution_numba import convolve_forward
+        from ocrtrain.model.ssm.scan_numba import tasks_of
 
         y = torch.empty_like(x)
-        follow_torch_threads()
         inputs = (x, weight, bias, lengths)
-        convolve_forward(*(v.detach().numpy() for v in inputs), reverse, y.numpy())
+        given = (v.detach().numpy() for v in inputs)
+        run_compiled(convolve_forward, tasks_of(x.shape[0], x.shape[2]), *given, reverse, y.numpy())
         ctx.save_for_backward(*inputs)
         ctx.reverse = reverse
         return y
@@ -68,12 +69,13 @@ class _ConvolveNumba(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         from ocrtrain.model.ssm.convolution_numba import convolve_backward
+        from ocrtrain.model.ssm.scan_numba import tasks_of
 
         inputs = ctx.saved_tensors
         x, weight, bias, _ = inputs
         dx = torch.empty_like(x)
         dweight, dbias = x.new_empty(len(x), *weight.shape), x.new_empty(len(x), *bias.shape)
         outputs = (dy.contiguous(), dx, dweight, dbias)
-        follow_torch_threads()
-        convolve_backward(*(v.detach().numpy() for v in inputs), ctx.reverse, *(v.numpy() for v in outputs))
+        given, filled = (v.detach().numpy() for v in inputs), (v.numpy() for v in outputs)
+        run_compiled(convolve_backward, tasks_of(x.shape[0], x.shape[2]), *given, ctx.reverse, *filled)
         return dx, dweight.sum(0), dbias.sum(0), None, None

@@ -6,13 +6,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ocrtrain.model.ssm.scan_numba import BLOCK, sigmoid
+from ocrtrain.model.ssm.scan_numba import BLOCK, COMPILED, sigmoid
 
 _F = np.float32
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def convolve_forward(x, weight, bias, lengths, reverse, y):
+@numba.njit(**COMPILED)
+def convolve_forward(x, weight, bias, lengths, reverse, y, part, parts):
     """Fill y [N, T, D] with silu(convolution of x [N, T, D] with weight [taps, D] + bias [D]).
 
     The last tap weighs the present frame, the ones before it the frames already passed; nothing beyond
@@ -21,7 +21,7 @@ def convolve_forward(x, weight, bias, lengths, reverse, y):
     lines, _, channels = x.shape
     taps = weight.shape[0]
     blocks = (channels + BLOCK - 1) // BLOCK
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n = task // blocks
         first = (task % blocks) * BLOCK
         width = min(BLOCK, channels - first)
@@ -35,8 +35,8 @@ def convolve_forward(x, weight, bias, lengths, reverse, y):
         y[n, length:, first : first + width] = _F(0.0)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def convolve_backward(x, weight, bias, lengths, reverse, dy, dx, dweight, dbias):
+@numba.njit(**COMPILED)
+def convolve_backward(x, weight, bias, lengths, reverse, dy, dx, dweight, dbias, part, parts):
     """Fill dx [N, T, D], dweight [N, taps, D] and dbias [N, D] for dy [N, T, D].
 
     The last two are to be summed over lines.
@@ -44,7 +44,7 @@ def convolve_backward(x, weight, bias, lengths, reverse, dy, dx, dweight, dbias)
     lines, _, channels = x.shape
     taps = weight.shape[0]
     blocks = (channels + BLOCK - 1) // BLOCK
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n = task // blocks
         first = (task % blocks) * BLOCK
         width = min(BLOCK, channels - first)

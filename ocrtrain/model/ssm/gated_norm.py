@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ocrtrain.model.ssm.backend import numba_missing
-from ocrtrain.model.ssm.scan import follow_torch_threads
+from ocrtrain.model.ssm.scan import run_compiled
 
 
 class GatedRMSNorm(nn.Module):
@@ -44,13 +44,13 @@ def _norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
 class _NormNumba(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
-        from ocrtrain.model.ssm.gated_norm_numba import norm_forward
+        from ocrtrain.model.ssm.gated_norm_numba import TASKS, norm_forward
 
         # A gate is a part of a projection, with gaps between rows: loops over it would not become vectors.
         inputs = (x.contiguous(), gate.contiguous(), weight.contiguous())
         y, scale = torch.empty_like(inputs[0]), x.new_empty(len(x))
-        follow_torch_threads()
-        norm_forward(*(v.detach().numpy() for v in inputs), eps, y.numpy(), scale.numpy())
+        given = (v.detach().numpy() for v in inputs)
+        run_compiled(norm_forward, TASKS, *given, eps, y.numpy(), scale.numpy())
         ctx.save_for_backward(*inputs, scale)
         return y
 
@@ -64,6 +64,6 @@ class _NormNumba(torch.autograd.Function):
         dx, dgate = torch.empty_like(x), torch.empty_like(gate)
         dweight = x.new_empty(TASKS, *weight.shape)
         outputs = (dy.contiguous(), dx, dgate, dweight)
-        follow_torch_threads()
-        norm_backward(*(v.detach().numpy() for v in inputs), *(v.numpy() for v in outputs))
+        given, filled = (v.detach().numpy() for v in inputs), (v.numpy() for v in outputs)
+        run_compiled(norm_backward, TASKS, *given, *filled)
         return dx, dgate, dweight.sum(0), None

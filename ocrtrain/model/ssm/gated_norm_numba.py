@@ -6,22 +6,22 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ocrtrain.model.ssm.scan_numba import sigmoid
+from ocrtrain.model.ssm.scan_numba import COMPILED, sigmoid
 
 TASKS = 32  # parts into which the rows are cut, whatever the number of threads: sums stay the same
 
 _F = np.float32
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def norm_forward(x, gate, weight, eps, y, scale):
+@numba.njit(**COMPILED)
+def norm_forward(x, gate, weight, eps, y, scale, part, parts):
     """Fill y [R, F] and scale [R], one over the root mean square of x silu(gate), for x, gate [R, F].
 
     Row r has the weight [G, F] of group r modulo G.
     """
     rows, width = x.shape
     groups = weight.shape[0]
-    for task in numba.prange(TASKS):
+    for task in range(part, TASKS, parts):
         for r in range(task * rows // TASKS, (task + 1) * rows // TASKS):
             v, g, out, w = x[r], gate[r], y[r], weight[r % groups]
             total = _F(0.0)
@@ -35,12 +35,12 @@ def norm_forward(x, gate, weight, eps, y, scale):
                 out[j] *= factor * w[j]
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def norm_backward(x, gate, weight, scale, dy, dx, dgate, dweight):
+@numba.njit(**COMPILED)
+def norm_backward(x, gate, weight, scale, dy, dx, dgate, dweight, part, parts):
     """Fill dx, dgate [R, F] and dweight [TASKS, G, F], to be summed over tasks, for dy [R, F]."""
     rows, width = x.shape
     groups = weight.shape[0]
-    for task in numba.prange(TASKS):
+    for task in range(part, TASKS, parts):
         dweight[task] = _F(0.0)
         for r in range(task * rows // TASKS, (task + 1) * rows // TASKS):
             v, g, w, d = x[r], gate[r], weight[r % groups], dy[r]

@@ -5,6 +5,7 @@ Source: Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State S
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ocrtrain.cores import in_parts
 from ocrtrain.model.ssm.backend import choose_backend
 from ocrtrain.model.ssm.scan_mamba_ssm import scan_mamba_ssm
 from ocrtrain.model.ssm.scan_torch import scan_torch
@@ -105,8 +107,14 @@ class _ScanNumba(torch.autograd.Function):
         y = torch.empty_like(u)
         chunks = -(-u.shape[1] // scan_numba.CHUNK)
         states = u.new_empty(u.shape[0], chunks, *A.shape)
-        follow_torch_threads()
-        scan_numba.scan_forward(*(x.detach().numpy() for x in inputs), reverse, y.numpy(), states.numpy())
+        run_compiled(
+            scan_numba.scan_forward,
+            scan_numba.tasks_of(u.shape[0], u.shape[2]),
+            *(x.detach().numpy() for x in inputs),
+            reverse,
+            y.numpy(),
+            states.numpy(),
+        )
         ctx.save_for_backward(*inputs, states)
         ctx.reverse = reverse
         return y
@@ -124,8 +132,9 @@ class _ScanNumba(torch.autograd.Function):
         dA, dD = u.new_empty(n, *A.shape), u.new_empty(n, channels)
         dB, dC = u.new_empty(blocks, *B.shape), u.new_empty(blocks, *C.shape)
         gradients = (du, ddelta, dA, dB, dC, dD, dz)
-        follow_torch_threads()
-        scan_numba.scan_backward(
+        run_compiled(
+            scan_numba.scan_backward,
+            n * blocks,
             *(x.detach().numpy() for x in inputs),
             ctx.reverse,
             states.numpy(),
@@ -135,8 +144,7 @@ class _ScanNumba(torch.autograd.Function):
         return du, ddelta, dA.sum(0), dB.sum(0), dC.sum(0), dD.sum(0), dz, None, None
 
 
-def follow_torch_threads() -> None:
-    """Let Numba use as many threads as torch does."""
-    import numba
-
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+def run_compiled(loop: Callable[..., None], tasks: int, *arguments: Any) -> None:
+    """Run a compiled loop over `tasks` tasks, shared out among as many threads as torch uses."""
+    parts = max(1, min(torch.get_num_threads(), tasks))
+    in_parts(lambda part: loop(*arguments, part, parts), parts)

@@ -21,10 +21,21 @@ BLOCK = 128  # channels that one task carries: 8 KiB of state for S = 16
 CHUNK = 32  # frames between two stored states
 UNROLL = 4  # states must come in multiples of this; more of them, with B = C = 0, change nothing
 
+# How the loops are compiled. Not by parallel=True: what then runs in the process that compiles it rounds
+# otherwise than what later ones read from Numba's cache, and a run that is interrupted and goes on would end
+# with other weights. With "numpy", divisions are not checked for zero, which would keep loops from becoming
+# vectors.
+COMPILED = {"fastmath": True, "error_model": "numpy", "cache": True, "nogil": True}
+
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453
 
 _F = np.float32
+
+
+def tasks_of(lines, channels):
+    """How many tasks there are: a block of channels of a line each."""
+    return lines * ((channels + BLOCK - 1) // BLOCK)
 
 
 @intrinsic
@@ -63,18 +74,18 @@ def sigmoid(x):
     return (_F(1.0) if x >= _F(0.0) else e) / (_F(1.0) + e)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states):
+@numba.njit(**COMPILED)
+def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states, part, parts):
     """Fill y [N, T, D] and states [N, ceil(T / CHUNK), S, D] (the state before each chunk's first frame).
 
     u, delta, z: [N, T, D] (z may have T = 0: no gate); A: [S, D]; B, C: [N, T, S]; D: [D];
-    lengths: int64 [N].
+    lengths: int64 [N]. Of the tasks, it does every `parts`-th from `part`.
     """
     lines, _, channels = u.shape
     rows = A.shape[0]
     blocks = (channels + BLOCK - 1) // BLOCK
     gated = z.shape[1] > 0
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n = task // blocks
         first = (task % blocks) * BLOCK
         width = min(BLOCK, channels - first)
@@ -118,8 +129,10 @@ def scan_forward(u, delta, A, B, C, D, z, lengths, reverse, y, states):
         y[n, length:, first : first + width] = _F(0.0)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, ddelta, dA, dB, dC, dD, dz):
+@numba.njit(**COMPILED)
+def scan_backward(
+    u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, ddelta, dA, dB, dC, dD, dz, part, parts
+):
     """Fill the gradients for the output's gradient dy [N, T, D].
 
     du, ddelta, dz: [N, T, D]; dA: [N, S, D] and dD: [N, D], to be summed over lines;
@@ -129,7 +142,7 @@ def scan_backward(u, delta, A, B, C, D, z, lengths, reverse, states, dy, du, dde
     rows = A.shape[0]
     blocks = (channels + BLOCK - 1) // BLOCK
     gated = z.shape[1] > 0
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n = task // blocks
         block = task % blocks
         first = block * BLOCK

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ocrtrain.model.mask import frame_mask
 from ocrtrain.model.ssm.backend import choose_backend
-from ocrtrain.model.ssm.scan import follow_torch_threads
+from ocrtrain.model.ssm.scan import run_compiled
 
 CHUNK = 64  # frames whose products are formed at once, about
 
@@ -168,9 +168,9 @@ class _SsdNumba(torch.autograd.Function):
         chunks = -(-frames // ssd_numba.CHUNK)
         y = torch.empty_like(x)
         states = x.new_empty(n, heads // block, chunks, B.shape[3], block * channels)
-        follow_torch_threads()
         given = (v.detach().numpy() for v in inputs)
-        ssd_numba.ssd_forward(*given, reverse, block, y.numpy(), states.numpy())
+        tasks = n * heads // block
+        run_compiled(ssd_numba.ssd_forward, tasks, *given, reverse, block, y.numpy(), states.numpy())
         ctx.save_for_backward(*inputs, states)
         ctx.reverse, ctx.block = reverse, block
         return y
@@ -188,8 +188,9 @@ class _SsdNumba(torch.autograd.Function):
         dx, ddt, ddecay = torch.empty_like(x), torch.empty_like(dt), torch.empty_like(decay)
         dB, dC = x.new_empty(blocks, n, frames, rows), x.new_empty(blocks, n, frames, rows)
         dD = x.new_empty(n, heads)
-        follow_torch_threads()
-        ssd_backward(
+        run_compiled(
+            ssd_backward,
+            n * blocks,
             *(v.detach().numpy() for v in inputs),
             ctx.reverse,
             ctx.block,

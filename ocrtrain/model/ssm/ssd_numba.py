@@ -15,6 +15,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ocrtrain.model.ssm.scan_numba import COMPILED
+
 CHANNELS = 256  # that one task carries at most, if a head has no more
 CHUNK = 32  # frames between two stored states
 UNROLL = 4  # states must come in multiples of this; more of them, with B = C = 0, change nothing
@@ -28,8 +30,8 @@ def heads_together(heads: int, groups: int, channels: int) -> int:
     return max(n for n in range(1, own + 1) if own % n == 0 and (n == 1 or n * channels <= CHANNELS))
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states):
+@numba.njit(**COMPILED)
+def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states, part, parts):
     """Fill y [N, T, H, P] and states [N, H / block, ceil(T / CHUNK), S, block * P] (before each chunk).
 
     x: [N, T, H, P]; dt, decay: [N, T, H]; B, C: [N, T, G, S]; D: [H]; lengths: int64 [N]; block: heads of a
@@ -38,7 +40,7 @@ def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states):
     lines, _, heads, channels = x.shape
     groups, rows = B.shape[2], B.shape[3]
     blocks, width = heads // block, block * channels
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n, place = task // blocks, task % blocks
         first = place * block
         group = first * groups // heads
@@ -77,8 +79,10 @@ def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states):
         y[n, length:, first : first + block] = _F(0.0)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, nogil=True)
-def ssd_backward(x, dt, decay, B, C, D, lengths, reverse, block, states, dy, dx, ddt, ddecay, dB, dC, dD):
+@numba.njit(**COMPILED)
+def ssd_backward(
+    x, dt, decay, B, C, D, lengths, reverse, block, states, dy, dx, ddt, ddecay, dB, dC, dD, part, parts
+):
     """Fill the gradients for the output's gradient dy [N, T, H, P].
 
     dx: [N, T, H, P]; ddt, ddecay: [N, T, H]; dB, dC: [H / block, N, T, S], to be summed over the blocks of a
@@ -87,7 +91,7 @@ def ssd_backward(x, dt, decay, B, C, D, lengths, reverse, block, states, dy, dx,
     lines, _, heads, channels = x.shape
     groups, rows = B.shape[2], B.shape[3]
     blocks, width = heads // block, block * channels
-    for task in numba.prange(lines * blocks):
+    for task in range(part, lines * blocks, parts):
         n, place = task // blocks, task % blocks
         first = place * block
         last = first + block

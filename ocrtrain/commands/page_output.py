@@ -1,0 +1,165 @@
+"""Pages in PAGE or ALTO XML written again, with the texts that were read of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from ocrtrain.commands.line_input import Item
+from ocrtrain.data.formats.page import Page, PageLine, below, children_of, local
+from ocrtrain.data.image import legible
+from ocrtrain.decoding import Character, Transcript
+from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path
+
+# What may follow a text in PAGE XML, where the order is fixed.
+_AFTER_TEXT = ("TextStyle", "UserDefined", "Labels")
+
+
+def page_places(output: str | None, wanted: str, paths: Sequence[str]) -> dict[str, Path]:
+    """Say where each page is written: under its name in the folder `output`, or one page as that file.
+
+    Raises InputError where there is no such place, or two pages or the page itself are in it.
+    """
+    if output is None:
+        raise InputError("format=xml", "needs a place to write to", "name a folder: output=DIR.")
+    if output.lower().endswith(".xml"):
+        if len(paths) > 1:
+            raise InputError(f"output={output}", f"is one file for {len(paths)} pages", "name a folder.")
+        places = {paths[0]: Path(output)}
+    else:
+        root = wanted if os.path.isdir(wanted) else None
+        names = (os.path.relpath(path, root) if root else os.path.basename(path) for path in paths)
+        places = dict(zip(paths, (Path(output, name) for name in names), strict=True))
+    pages, taken = {Path(path).resolve() for path in paths}, dict[Path, str]()
+    for path, place in places.items():
+        other = taken.setdefault(place.resolve(), path)
+        if other != path or place.resolve() in pages:
+            what = "would be written over" if other == path else f"and {legible(other)} would be one file"
+            raise InputError(f"output={output}", f"{legible(path)} {what}", "name another folder.")
+    return places
+
+
+class PageWriter:
+    """Puts what is read into its page, and writes each page when a line of the next one comes.
+
+    places: of each page's file, where it is written. A page of which nothing could be read is not written.
+    """
+
+    def __init__(self, places: Mapping[str, Path]) -> None:
+        self.places = places
+        self._page: Page | None = None
+
+    def __call__(self, item: Item, read: Transcript) -> None:
+        """Put in what was read of a line; those of a page come one after the other."""
+        assert item.page is not None and item.line is not None
+        if item.page is not self._page:
+            self.finish()
+        self._page = item.page
+        set_text(item.page, item.line, read, item.width)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the page that is under way."""
+        if self._page is not None:
+            write_page(self._page, self.places[self._page.file])
+        self._page = None
+
+
+def set_text(page: Page, line: PageLine, read: Transcript, width: int) -> None:
+    """Put what was read in place of a line's text.
+
+    read: of an image of `width` pixels that was cut out along the line. What described the old text in
+    detail goes: PAGE's words and glyphs, ALTO's strings. ALTO's new ones, a word each, get places.
+    """
+    if page.kind == "PAGE XML":
+        _set_page_text(line.element, read.text, read.confidence)
+    else:
+        _set_alto_text(line, read, width)
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write the page's XML, with a new date and whatever else it had; raises `InputError` where it cannot."""
+    if page.kind == "PAGE XML":
+        for region in below(page.root, "TextRegion"):
+            _join_lines(region)
+        for changed in below(page.root, "LastChange"):
+            changed.text = datetime.now(UTC).isoformat(timespec="seconds")
+    with atomic_path(path) as temporary:
+        page.root.getroottree().write(temporary, encoding="UTF-8", xml_declaration=True)
+
+
+def _set_page_text(element: Any, text: str, confidence: float | None) -> None:
+    for old in [*children_of(element, "Word"), *children_of(element, "TextEquiv")]:
+        element.remove(old)
+    equivalent = element.makeelement(_like(element, "TextEquiv"))
+    if confidence is not None:
+        equivalent.set("conf", f"{confidence:.4f}")
+    unicode = element.makeelement(_like(element, "Unicode"))
+    unicode.text = text
+    equivalent.append(unicode)
+    places = (i for i, child in enumerate(element) if local(child.tag) in _AFTER_TEXT)
+    element.insert(next(places, len(element)), equivalent)
+
+
+def _join_lines(region: Any) -> None:
+    """A region that has a text of its own has that of its lines."""
+    if next(children_of(region, "TextEquiv"), None) is None:
+        return
+    equivalents = (next(children_of(line, "TextEquiv"), None) for line in children_of(region, "TextLine"))
+    texts = [next(children_of(one, "Unicode"), None) for one in equivalents if one is not None]
+    if texts:
+        joined = "\n".join("" if text is None else text.text or "" for text in texts)
+        _set_page_text(region, joined, None)
+
+
+def _set_alto_text(line: PageLine, read: Transcript, width: int) -> None:
+    element = line.element
+    for old in [child for child in element if local(child.tag) in ("String", "SP", "HYP")]:
+        element.remove(old)
+    assert line.outline is not None  # it was cut out by it
+    (left, top), (right, bottom) = line.outline.min(axis=0).tolist(), line.outline.max(axis=0).tolist()
+    # Along a level line, the image is the box; where a line stands upright, a word has the line's place.
+    across = (right - left) / width if right - left >= bottom - top else 0.0
+
+    def add(name: str, x0: float, x1: float, **values: str) -> None:
+        child = element.makeelement(_like(element, name), values)
+        x, w = (left + x0 * across, (x1 - x0) * across) if across else (left, right - left)
+        places = {"HPOS": x, "VPOS": top, "WIDTH": w} | ({"HEIGHT": bottom - top} if name == "String" else {})
+        for key, value in places.items():
+            child.set(key, f"{value:.1f}")
+        element.append(child)
+
+    end = 0.0
+    for number, (word, x0, x1, probability) in enumerate(_words(read)):
+        if number:
+            add("SP", *sorted((end, x0)))
+        add("String", x0, x1, CONTENT=word, WC=f"{probability:.4f}")
+        end = x1
+
+
+def _words(read: Transcript) -> Iterator[tuple[str, float, float, float]]:
+    """The words of a reading, their ends in pixels, and the least of their characters' probabilities."""
+    word: list[Character] = []
+    for character in [*read.characters, None]:
+        if character is not None and character.text != " ":
+            word.append(character)
+        elif word:
+            x0, x1 = min(c.x0 for c in word), max(c.x1 for c in word)
+            yield "".join(c.text for c in word), x0, x1, min(c.probability for c in word)
+            word = []
+
+
+def _like(element: Any, name: str) -> str:
+    """A name in the namespace of `element`."""
+    namespace = element.tag.rpartition("}")[0]
+    return f"{namespace}}}{name}" if namespace else name
