@@ -49,7 +49,9 @@ class Site:
         return [sys.executable, "-m", "ocrtrain", "fit", *common, *words]
 
     def start(self, run: str, *words: str, **popen: Any) -> subprocess.Popen[str]:
-        own = {**os.environ, "OCRTRAIN_CACHE": str(self.folder / "cache")}
+        # The first run compiles, as on a new machine; those that follow read from the cache.
+        caches = {"OCRTRAIN_CACHE": self.folder / "cache", "NUMBA_CACHE_DIR": self.folder / "numba"}
+        own = {**os.environ, **{name: str(path) for name, path in caches.items()}}
         command, pipe = self.command(run, *words), subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=own, stderr=pipe, text=True, **popen)
 
