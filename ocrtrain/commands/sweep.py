@@ -79,7 +79,8 @@ def run(config: DictConfig) -> float | None:
         search.run()
         chosen = repeats.finalists_of(ranked(finished(study)), config.finalists, start)
         seeds = [seed + i for i in range(1, config.repeats + 1)]
-        if elsewhere := still_running(study):
+        elsewhere = 0 if search.interrupted else still_running(study)
+        if elsewhere:
             log.info("%d trials are still trained elsewhere: whoever ends last repeats the best", elsewhere)
         elif chosen and seeds and not search.interrupted:
             again = open_study(f"{name}-repeats", storage, RandomSampler, NopPruner(), seed, about)

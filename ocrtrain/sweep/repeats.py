@@ -45,9 +45,7 @@ def finalists_of(
 
 def enqueue(study: Study, finalists: Sequence[FrozenTrial], seeds: Sequence[int]) -> None:
     """Put the trainings in line that are not on record yet, seed by seed."""
-    known = [
-        _stored(trial) for trial in study.get_trials(deepcopy=False) if NEVER_RAN not in trial.user_attrs
-    ]
+    known = [_stored(trial) for trial in _repeats(study)]
     for seed in seeds:
         for trial in finalists:
             wanted = {"trial": trial.number, "seed": seed}
