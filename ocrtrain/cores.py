@@ -40,13 +40,15 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def in_parts(work: Callable[[int], object], parts: int) -> None:
-    """Call `work` with each number from 0 to `parts` - 1, all at the same time, and wait for the last to end.
+    """Call `work` with each number from 0 to `parts` - 1, side by side, and come back when all have ended.
 
     The first is done in the calling thread. It pays where `work` leaves the interpreter's lock to others, as
     compiled code does, and takes longer than the 20 microseconds that it costs to wake a thread.
     """
-    others = [_pool().submit(work, part) for part in range(1, parts)]
+    others: list[Future[object]] = []
     try:
+        for part in range(1, parts):
+            others.append(_pool().submit(work, part))
         work(0)
     finally:
         wait(others)  # they may be at work on the same arrays

@@ -69,8 +69,10 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     child = os.fork()
     if child == 0:
         done: list[int] = []
-        cores.in_parts(done.append, 3)
-        os._exit(0 if sorted(done) == [0, 1, 2] else 1)
+        try:
+            cores.in_parts(done.append, 3)
+        finally:
+            os._exit(0 if sorted(done) == [0, 1, 2] else 1)
     since = time.monotonic()
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() - since < 30:
         time.sleep(0.02)

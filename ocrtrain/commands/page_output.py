@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from ocrtrain.commands.line_input import Item
-from ocrtrain.data.formats.page import Page, PageLine, below, children_of, local
+from ocrtrain.data.formats.page import Page, PageLine, below, children_of, local, unicode_of
 from ocrtrain.data.image import legible
 from ocrtrain.decoding import Character, Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 
-# What may follow a text in PAGE XML, where the order is fixed.
-_AFTER_TEXT = ("TextStyle", "UserDefined", "Labels")
+# What follows the texts of a line and of a region in PAGE XML, where the order is fixed.
+_AFTER_LINE_TEXT = ("TextStyle", "UserDefined", "Labels")
+_AFTER_REGION_TEXT = ("TextStyle",)
 
 
 def page_places(output: str | None, wanted: str, paths: Sequence[str]) -> dict[str, Path]:
@@ -38,8 +39,17 @@ def page_places(output: str | None, wanted: str, paths: Sequence[str]) -> dict[s
     for path, place in places.items():
         other = taken.setdefault(place.resolve(), path)
         if other != path or place.resolve() in pages:
-            what = "would be written over" if other == path else f"and {legible(other)} would be one file"
-            raise InputError(f"output={output}", f"{legible(path)} {what}", "name another folder.")
+            if other != path:
+                why, way_on = (
+                    f"{legible(path)} and {legible(other)} would be one file",
+                    "give their folder as input.",
+                )
+            else:
+                why, way_on = (
+                    f"{legible(str(place))}, a page of the input, would be written over",
+                    "name another.",
+                )
+            raise InputError(f"output={output}", why, way_on)
     return places
 
 
@@ -81,10 +91,14 @@ def set_text(page: Page, line: PageLine, read: Transcript, width: int) -> None:
     read: of an image of `width` pixels that was cut out along the line. What described the old text in
     detail goes: PAGE's words and glyphs, ALTO's strings. ALTO's new ones, a word each, get places.
     """
-    if page.kind == "PAGE XML":
-        _set_page_text(line.element, read.text, read.confidence)
-    else:
-        _set_alto_text(line, read, width)
+    try:
+        if page.kind == "PAGE XML":
+            _set_page_text(line.element, read.text, read.confidence, _AFTER_LINE_TEXT)
+        else:
+            _set_alto_text(line, read, width)
+    except ValueError as error:  # from lxml
+        where, why = f"{legible(page.file)}#{line.name}", f"reads {read.text!r}, which XML cannot hold"
+        raise InputError(where, why, "write .tsv or .jsonl: output=texts.tsv") from error
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -98,7 +112,7 @@ def write_page(page: Page, path: Path) -> None:
         page.root.getroottree().write(temporary, encoding="UTF-8", xml_declaration=True)
 
 
-def _set_page_text(element: Any, text: str, confidence: float | None) -> None:
+def _set_page_text(element: Any, text: str, confidence: float | None, followers: Sequence[str]) -> None:
     for old in [*children_of(element, "Word"), *children_of(element, "TextEquiv")]:
         element.remove(old)
     equivalent = element.makeelement(_like(element, "TextEquiv"))
@@ -107,19 +121,17 @@ def _set_page_text(element: Any, text: str, confidence: float | None) -> None:
     unicode = element.makeelement(_like(element, "Unicode"))
     unicode.text = text
     equivalent.append(unicode)
-    places = (i for i, child in enumerate(element) if local(child.tag) in _AFTER_TEXT)
+    places = (i for i, child in enumerate(element) if local(child.tag) in followers)
     element.insert(next(places, len(element)), equivalent)
 
 
 def _join_lines(region: Any) -> None:
-    """A region that has a text of its own has that of its lines."""
-    if next(children_of(region, "TextEquiv"), None) is None:
-        return
-    equivalents = (next(children_of(line, "TextEquiv"), None) for line in children_of(region, "TextLine"))
-    texts = [next(children_of(one, "Unicode"), None) for one in equivalents if one is not None]
-    if texts:
+    """A region that has a text of its own has that of its lines, of those in regions within it, too."""
+    lines = list(below(region, "TextLine"))
+    if unicode_of(region) is not None and lines:
+        texts = (unicode_of(line) for line in lines)
         joined = "\n".join("" if text is None else text.text or "" for text in texts)
-        _set_page_text(region, joined, None)
+        _set_page_text(region, joined, None, _AFTER_REGION_TEXT)
 
 
 def _set_alto_text(line: PageLine, read: Transcript, width: int) -> None:
@@ -139,12 +151,15 @@ def _set_alto_text(line: PageLine, read: Transcript, width: int) -> None:
             child.set(key, f"{value:.1f}")
         element.append(child)
 
-    end = 0.0
-    for number, (word, x0, x1, probability) in enumerate(_words(read)):
-        if number:
-            add("SP", *sorted((end, x0)))
+    before: tuple[float, float] | None = None
+    for word, x0, x1, probability in _words(read):
+        if before is not None:  # between the two, whichever stands on the left
+            gap = sorted((before[0], before[1], x0, x1))[1:3]
+            add("SP", *gap)
         add("String", x0, x1, CONTENT=word, WC=f"{probability:.4f}")
-        end = x1
+        before = x0, x1
+    if before is None:  # a line has a string, though nothing is in it
+        add("String", 0.0, float(width), CONTENT="")
 
 
 def _words(read: Transcript) -> Iterator[tuple[str, float, float, float]]:

@@ -106,7 +106,7 @@ def output_format(output: str | None, form: str | None, paths: Sequence[str]) ->
     Pages that go into a folder are written as pages.
     """
     suffix = Path(output).suffix.removeprefix(".").lower() if output else "tsv"
-    form = form or suffix or ("xml" if all(map(is_page, paths)) else "")
+    form = form or (suffix if suffix in FORMATS or not all(map(is_page, paths)) else "xml")
     if form not in FORMATS:
         raise InputError(
             f"output={output}",

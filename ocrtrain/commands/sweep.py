@@ -79,17 +79,18 @@ def run(config: DictConfig) -> float | None:
         search.run()
         chosen = repeats.finalists_of(ranked(finished(study)), config.finalists, start)
         seeds = [seed + i for i in range(1, config.repeats + 1)]
-        elsewhere = 0 if search.interrupted else still_running(study)
-        if elsewhere:
-            log.info("%d trials are still trained elsewhere: whoever ends last repeats the best", elsewhere)
+        if chosen and seeds and not search.interrupted and still_running(study):
+            log.info(
+                "the best are not trained again yet: others still train trials, or were killed not long ago;"
+                " the same command does so when they have ended"
+            )
         elif chosen and seeds and not search.interrupted:
             again = open_study(f"{name}-repeats", storage, RandomSampler, NopPruner(), seed, about)
             repeats.enqueue(again, chosen, seeds)
-            settings_of = {t.number: space.values(t.params) for t in ranked(finished(study))}
 
             def repeat(values: Mapping[str, Any], place: Path, checkpoint: Path | None) -> list[str]:
-                given = {**settings_of[values["trial"]], "seed": values["seed"]}
-                return command(given, place, checkpoint)
+                trial = study.get_trials(deepcopy=False)[values["trial"]]
+                return command({**space.values(trial.params), "seed": values["seed"]}, place, checkpoint)
 
             search = searching(
                 again,
@@ -97,11 +98,15 @@ def run(config: DictConfig) -> float | None:
                 command=repeat,
                 trials=None,
                 seconds=None if limit is None else limit - (time.monotonic() - began),
-                name=repeats.folder_of,
+                name=repeats.repeat_folder,
                 word="repeat",
             )
             search.run()
             finalists = repeats.standings(again, chosen, seeds)
+            if not finalists and not search.interrupted:
+                log.warning(
+                    "the best trials cannot be compared: some failed with other seeds, or go on elsewhere"
+                )
     except StorageInternalError as error:
         raise unusable(storage, error) from error
     best = conclude(study, space, fit_words, folder, start, finalists)

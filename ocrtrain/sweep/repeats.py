@@ -35,12 +35,15 @@ def finalists_of(
 ) -> list[FrozenTrial]:
     """The `count` best trials, and the one that they have to beat: that with the settings as `given`.
 
-    ranked: the completed trials, the best first. Returns none where there is nothing to compare.
+    ranked: the completed trials, the best first; of those with the same settings, the first one counts.
+    Returns none where there is nothing to compare.
     """
-    if count == 0:
-        return []
-    chosen = [trial for i, trial in enumerate(ranked) if i < count or trial.params == given]
-    return chosen if len(chosen) > 1 else []
+    distinct: list[FrozenTrial] = []
+    for trial in ranked:
+        if all(trial.params != other.params for other in distinct):
+            distinct.append(trial)
+    chosen = [trial for i, trial in enumerate(distinct) if i < count or trial.params == given]
+    return chosen if count and len(chosen) > 1 else []
 
 
 def enqueue(study: Study, finalists: Sequence[FrozenTrial], seeds: Sequence[int]) -> None:
@@ -56,11 +59,15 @@ def enqueue(study: Study, finalists: Sequence[FrozenTrial], seeds: Sequence[int]
 def standings(study: Study, finalists: Sequence[FrozenTrial], seeds: Sequence[int]) -> list[Finalist]:
     """The finalists by their mean CER, the best first, without those that failed with a seed.
 
-    Returns none as long as a training is missing.
+    Returns none as long as a training is missing, or where fewer than two are left to compare.
     """
-    ended = {TrialState.COMPLETE, TrialState.FAIL}
-    repeats = [trial for trial in _repeats(study) if trial.state in ended]
-    value = {(t.params["trial"], t.params["seed"]): t.value for t in repeats}
+    value: dict[tuple[int, int], float | None] = {}
+    for repeat in _repeats(study):
+        key = (repeat.params.get("trial", -1), repeat.params.get("seed", -1))
+        if repeat.state == TrialState.COMPLETE:  # it counts, whatever became of a second try
+            value[key] = repeat.value
+        elif repeat.state == TrialState.FAIL:
+            value.setdefault(key, None)
     if any((trial.number, seed) not in value for trial in finalists for seed in seeds):
         return []
     judged = []
@@ -68,11 +75,12 @@ def standings(study: Study, finalists: Sequence[FrozenTrial], seeds: Sequence[in
         cers = {seed: cer for seed in seeds if (cer := value[trial.number, seed]) is not None}
         if len(cers) == len(seeds):
             judged.append(Finalist(trial, cers))
-    return sorted(judged, key=lambda finalist: (finalist.cer, finalist.trial.number))
+    judged.sort(key=lambda finalist: (finalist.cer, finalist.trial.number))
+    return judged if len(judged) > 1 else []
 
 
-def folder_of(number: int, repeat: Mapping[str, Any]) -> str:
-    """The name of the folder of a training with another seed."""
+def repeat_folder(number: int, repeat: Mapping[str, Any]) -> str:
+    """The name of the folder of a training with another seed, whatever its number in its own study."""
     return f"trial-{repeat['trial']:04}-seed-{repeat['seed']}"
 
 

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Space
-from ocrtrain.sweep.study import NEVER_RAN, abandoned, finished, sign_of_life
+from ocrtrain.sweep.study import NEVER_RAN, abandoned, enqueued, finished, sign_of_life
 from ocrtrain.sweep.training import Training, best_cer, still_at_work
 
 log = logging.getLogger(__name__)
@@ -121,9 +121,9 @@ class Search:
             self.out_of_time = True
         if self.interrupted:
             return False
-        if self._failures == HOPELESS:
+        if self._failures == HOPELESS and self.trials is not None:
             raise InputError(
-                f"the first {HOPELESS} {self.word}s",
+                f"the first {HOPELESS} trials",
                 "all failed, for the reasons above",
                 f"each has its log.txt, in {self.folder}/trial-*.",
             )
@@ -146,6 +146,11 @@ class Search:
         if not self._wants_more():
             return False
         trial = self.study.ask(self.space.distributions())
+        if self.trials is None and not enqueued(self.study, trial.number):
+            # Another machine took the last one in the meantime, and these settings were drawn at random.
+            trial.set_user_attr(NEVER_RAN, True)
+            self.study.tell(trial, state=TrialState.FAIL)
+            return False
         self._start(trial, trial.params, checkpoint=None)
         return True
 
@@ -156,9 +161,11 @@ class Search:
         return len(finished(self.study)) + len(running) < self.trials
 
     def _forget(self, left: FrozenTrial) -> None:
-        """A process was killed between a trial's number and its settings."""
+        """A process was killed between a trial's number and its settings: what was enqueued is so again."""
         Trial(self.study, left._trial_id).set_user_attr(NEVER_RAN, True)
         self.study.tell(left.number, state=TrialState.FAIL)
+        if wanted := enqueued(self.study, left.number):
+            self.study.enqueue_trial(wanted)
 
     def _resume(self, left: FrozenTrial) -> bool:
         place = self.folder / self.name(left.number, left.params)
@@ -212,8 +219,8 @@ class Search:
             self.study.tell(trial, cer)
             self._failures = None
             best = self.study.best_trial
-            so_far = f"best: {self.word} {best.number}, CER {best.value:.2%}"
-            log.info("%s %d  CER %.2f%%  (%s)", self.word, trial.number, 100 * cer, so_far)
+            so_far = "" if self.trials is None else f"  (best: trial {best.number}, CER {best.value:.2%})"
+            log.info("%s %d  CER %.2f%%%s", self.word, trial.number, 100 * cer, so_far)
         else:
             ended = f"exit code {code}" if code else "no CER that is a number"
             trial.set_user_attr("failure", f"{ended}\n{running.training.last_words()}")

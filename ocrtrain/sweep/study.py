@@ -127,6 +127,11 @@ def finished(study: Study) -> list[FrozenTrial]:
     return [trial for trial in trials if NEVER_RAN not in trial.user_attrs]
 
 
+def enqueued(study: Study, number: int) -> dict[str, Any]:
+    """The settings with which a trial was enqueued; none for one whose settings the sampler drew."""
+    return dict(study.get_trials(deepcopy=False)[number].system_attrs.get("fixed_params", {}))
+
+
 def still_running(study: Study) -> int:
     """How many trials some process works on, or may go on with."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))

@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from ocrtrain import Recognizer
-from ocrtrain.data.formats.page import read_page
+from ocrtrain.commands.page_output import set_text, write_page
+from ocrtrain.data.formats.page import Page, read_page
+from ocrtrain.decoding import Character, Transcript
+from ocrtrain.errors import InputError
 
 etree = pytest.importorskip("lxml.etree")
 
@@ -137,19 +140,19 @@ def test_alto_is_written_again(command: Command, best: Path, images: list[Path],
     assert ended.returncode == 0, ended.stderr
     ended = command("predict", f"checkpoint={best}", "input=book", "format=jsonl")
     rows = [json.loads(line) for line in ended.stdout.splitlines()]
-    # Spaces at the ends, and two at once, are no words.
+    # Spaces at the ends, and two at once, are no words; where there is none, an empty one stands.
     assert texts_of(tmp_path / "read.xml") == [" ".join(row["text"].split()) for row in rows]
     root = etree.parse(tmp_path / "read.xml").getroot()
     for line, row, (x0, y0, x1, y1) in zip(root.iter("{*}TextLine"), rows, boxes, strict=True):
         parts = [etree.QName(child).localname for child in line]
-        assert parts[::2] == ["String"] * len(row["text"].split()) and set(parts[1::2]) <= {"SP"}
+        assert parts[::2] == ["String"] * max(1, len(row["text"].split())) and set(parts[1::2]) <= {"SP"}
         left = x0 - 0.1
         for part in line:
             x, width = float(part.get("HPOS")), float(part.get("WIDTH"))
             assert left <= x + 0.1 and x + width <= x1 + 0.1 and float(part.get("VPOS")) == y0
             left = x + width - 0.1
         for string in line.iter("{*}String"):
-            assert float(string.get("HEIGHT")) == y1 - y0 - 1 and 0 <= float(string.get("WC")) <= 1
+            assert float(string.get("HEIGHT")) == y1 - y0 - 1 and 0 <= float(string.get("WC", "1")) <= 1
     before = etree.parse(tmp_path / "book/p.xml").getroot()
     assert without(before, "String", "SP") == without(root, "String", "SP")
 
@@ -182,8 +185,8 @@ def test_what_cannot_be_read_is_named_and_the_rest_is(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["input=book", "output=book"], "output=book: book/a/p.xml would be written over"),
-        (["input=book/a/p.xml", "output=book/a"], "output=book/a: book/a/p.xml would be written over"),
+        (["input=book", "output=book"], "book/a/p.xml, a page of the input, would be written over"),
+        (["input=book/a/p.xml", "output=book/a"], "book/a/p.xml, a page of the input, would be written over"),
         (['input="book/*/p.xml"', "output=read"], "book/b/p.xml and book/a/p.xml would be one file"),
         (["input=book", "output=read.xml"], "output=read.xml: is one file for 2 pages"),
         (["input=book", "format=xml"], "format=xml: needs a place to write to"),
@@ -200,3 +203,62 @@ def test_where_pages_cannot_go(
     ended = command("predict", f"checkpoint={best}", *words)
     assert ended.returncode == 2 and complaint in ended.stderr and "Traceback" not in ended.stderr
     assert (tmp_path / "book/a/p.xml").read_bytes() == before and not list(tmp_path.glob("read*"))
+
+
+def opened(folder: Path, template: str, lines: str) -> Page:
+    """A page of the template with these lines in XML."""
+    (folder / "p.xml").write_text(template.format(width=400, height=300, lines=lines), encoding="utf-8")
+    page = read_page(str(folder / "p.xml"))
+    assert page is not None
+    return page
+
+
+def reading(*words: tuple[str, float, float]) -> Transcript:
+    """Words at their places, from where to where."""
+    characters: list[Character] = []
+    for word, x0, x1 in words:
+        if characters:
+            characters.append(Character(" ", 0.5, 0, 0, x0, x0))
+        characters += [Character(c, 0.75, 0, 0, x0, x1) for c in word]
+    return Transcript("".join(c.text for c in characters), 0.9, tuple(characters))
+
+
+ONE = ALTO_LINE.format(number=0, x0=100, y0=50, w=200, h=20)
+
+
+def test_spaces_stand_between_words_from_right_to_left(tmp_path: Path) -> None:
+    page = opened(tmp_path, ALTO, ONE)
+    set_text(page, page.lines[0], reading(("שלום", 80, 100), ("12", 50, 75)), 100)
+    parts = [(float(p.get("HPOS")), float(p.get("WIDTH"))) for p in page.lines[0].element]
+    assert parts == [(260.0, 40.0), (250.0, 10.0), (200.0, 50.0)]  # two units of the page are a pixel
+
+
+def test_a_line_in_which_nothing_is_read(tmp_path: Path) -> None:
+    for template, line in ((ALTO, ONE), (PAGE, PAGE_LINE.format(number=0, x0=1, y0=1, x1=90, y1=20))):
+        page = opened(tmp_path, template, line)
+        set_text(page, page.lines[0], reading(), 100)
+        write_page(page, tmp_path / "out.xml")
+        again = read_page(str(tmp_path / "out.xml"))
+        assert again is not None and again.lines[0].text == "" and again.lines[0].fault is None
+
+
+def test_a_region_has_the_texts_of_all_its_lines_where_the_schema_wants_them(tmp_path: Path) -> None:
+    line = PAGE_LINE.format(number=0, x0=1, y0=1, x1=90, y1=20)
+    other = line.replace('"l0"', '"l1"').replace('index="1"', 'index="2"').replace(
+        "<TextStyle", '<TextEquiv index="1"><Unicode>better</Unicode></TextEquiv><TextStyle'
+    )  # fmt: skip
+    nested = f"<UserDefined/><Labels/>{line}<TextRegion id='inner'>{other}</TextRegion>"
+    page = opened(tmp_path, PAGE, nested)
+    set_text(page, page.lines[0], reading(("new", 0, 50)), 100)
+    write_page(page, tmp_path / "out.xml")
+    region = etree.parse(tmp_path / "out.xml").find(".//{*}TextRegion")
+    names = [etree.QName(child).localname for child in region]
+    assert names == ["UserDefined", "Labels", "TextLine", "TextRegion", "TextEquiv"]
+    # The line that was not read has the reading that counts.
+    assert region[-1].findtext("{*}Unicode") == "new\nbetter"
+
+
+def test_what_xml_cannot_hold(tmp_path: Path) -> None:
+    page = opened(tmp_path, ALTO, ONE)
+    with pytest.raises(InputError, match=r"p.xml#l0: reads '\\x07', which XML cannot hold"):
+        set_text(page, page.lines[0], reading(("\x07", 0, 10)), 100)

@@ -45,7 +45,7 @@ def opened(folder: Path) -> Study:
 
 
 def search(study: Study, folder: Path) -> None:
-    names = {"name": repeats.folder_of, "word": "repeat"}
+    names = {"name": repeats.repeat_folder, "word": "repeat"}
     Search(study, repeats.REPEATS, folder, command, lambda step, seconds: 1.0, None, **names).run()
 
 
@@ -63,6 +63,9 @@ def test_the_best_and_what_they_have_to_beat() -> None:
     assert chosen(2, None) == [3, 2]
     assert chosen(1, None) == []  # nothing to compare it with
     assert chosen(0, given) == []
+    for trial in ranked[:3]:
+        trial.params = {"x": 1}
+    assert chosen(3, given) == [3, 0]  # the same settings again are no other finalist
 
 
 def test_the_mean_of_other_seeds_decides(tmp_path: Path) -> None:
@@ -94,3 +97,32 @@ def test_no_training_is_repeated_twice(tmp_path: Path) -> None:
     search(again, tmp_path)
     assert [trial.params for trial in again.trials] == [{"trial": 2, "seed": 1}, {"trial": 4, "seed": 1}]
     assert [one.trial.number for one in repeats.standings(again, [made[4], made[2]], [1])] == [4, 2]
+
+
+def test_a_training_that_was_completed_counts_whatever_became_of_another_try(tmp_path: Path) -> None:
+    study, made = opened(tmp_path), trials(0.4, 0.4, 0.3)
+    for _ in range(2):  # two machines at the same moment
+        for number in (0, 2):
+            study.enqueue_trial({"trial": number, "seed": 1})
+    for state, value in ((TrialState.COMPLETE, 0.5), (TrialState.COMPLETE, 0.25), (TrialState.FAIL, None)):
+        study.tell(study.ask(repeats.REPEATS.distributions()), value, state=state)
+    assert [one.trial.number for one in repeats.standings(study, [made[2], made[0]], [1])] == [2, 0]
+
+
+def test_one_that_is_left_is_compared_with_nothing(tmp_path: Path) -> None:
+    study, made = opened(tmp_path), trials(0.4, 0.4, 0.3, 0.2)
+    repeats.enqueue(study, [made[3], made[2]], [1, 2])
+    search(study, tmp_path)
+    assert repeats.standings(study, [made[3], made[2]], [1, 2]) == []  # 3 failed with seed 2
+
+
+def test_a_training_that_another_machine_took_is_not_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(tmp_path)
+    # The queue was not empty when it was looked at.
+    answers = iter([True, False])
+    monkeypatch.setattr(Search, "_wants_more", lambda self: next(answers))
+    search(study, tmp_path)
+    assert not list(tmp_path.glob("trial-*")) and repeats.standings(study, [], []) == []
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]

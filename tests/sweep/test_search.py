@@ -182,6 +182,14 @@ def test_trials_of_a_killed_search_are_taken_over(tmp_path: Path) -> None:
     assert [trial.number for trial in finished(study)] == [0, 1]
 
 
+def test_what_was_enqueued_is_tried_although_a_search_was_killed_at_its_beginning(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.enqueue_trial({"x": 0.125})
+    study.ask()  # killed before its settings were on record
+    Search(study, SPACE, tmp_path, learns(), share, trials=1).run()
+    assert [trial.params["x"] for trial in finished(study)] == [0.125]
+
+
 def test_trials_of_a_search_that_lives_are_left_alone(tmp_path: Path) -> None:
     study = opened(tmp_path)
     begun_by_another(study, tmp_path, host="elsewhere")

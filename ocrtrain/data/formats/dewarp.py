@@ -34,8 +34,8 @@ def cut_line(
         # on a baseline, are below it as it is given. (A line that is upside down has them above.)
         path, normals = path[::-1], -normals[::-1]
         up, down = down, up
-    length = float(np.hypot(*np.diff(path, axis=0).T).sum())
-    size = (max(1, round(length)), max(1, round(up + down)))
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    size = (max(1, round(along[-1])), max(1, round(up + down)))
     if size[0] > LONGEST or size[1] > LONGEST:
         raise InputError("", "line is longer than any page", "mend its coordinates.")
 
@@ -51,7 +51,7 @@ def cut_line(
     )
 
     mesh = []
-    edges = np.linspace(0, size[0], len(path)).round().astype(int)
+    edges = (along * size[0] / along[-1]).round().astype(int)
     above, below = path - origin - normals * up, path - origin + normals * down
     for i in range(len(path) - 1):
         if edges[i + 1] > edges[i]:
@@ -110,14 +110,16 @@ def _extended(baseline: NDArray[np.float64], outline: NDArray[np.float64]) -> ND
 def _smooth(
     path: NDArray[np.float64], outline: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Take points along the path at even distances, and the direction downwards at each.
+    """Take points along the path at nearly even distances, and the direction downwards at each.
 
-    Directions are averaged over about the line's height: at the corners of a path drawn by hand the letters
-    would fan out or overlap otherwise.
+    Distances are whole pixels, so that a level line loses nothing to resampling. Directions are averaged over
+    about the line's height: at the corners of a path drawn by hand the letters would fan out or overlap
+    otherwise.
     """
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     pieces = int(np.clip(np.ceil(lengths[-1] / _STEP), 1, 4096))
-    at = np.linspace(0.0, lengths[-1], pieces + 1)
+    columns = max(1, round(lengths[-1]))
+    at = np.linspace(0.0, columns, pieces + 1).round() * (lengths[-1] / columns)
     points = np.stack([np.interp(at, lengths, path[:, axis]) for axis in (0, 1)], axis=1)
     along = np.diff(points, axis=0)
     chord = path[-1] - path[0]

@@ -134,12 +134,17 @@ def _read_page_xml(file: str, root: Any) -> Page:
         line = PageLine(node.get("id") or f"line {number}", node)
         page.lines.append(line)
         line.outline, line.baseline = (_page_points(node, name) for name in ("Coords", "Baseline"))
-        equivalents = list(children_of(node, "TextEquiv"))
-        # Where readings have numbers, the least is the one that counts.
-        equivalents.sort(key=lambda e: index if (index := _float(e, "index")) == index else -1.0)
-        text = next(children_of(equivalents[0], "Unicode"), None) if equivalents else None
+        text = unicode_of(node)
         _set_text(line, None if text is None else _content(text, line))
     return page
+
+
+def unicode_of(element: Any) -> Any:
+    """The element with the text of a PAGE line or region; None if there is none."""
+    equivalents = list(children_of(element, "TextEquiv"))
+    # Where readings have numbers, the least is the one that counts.
+    equivalents.sort(key=lambda e: index if (index := _float(e, "index")) == index else -1.0)
+    return next(children_of(equivalents[0], "Unicode"), None) if equivalents else None
 
 
 def _page_points(line: Any, name: str) -> NDArray[np.float64] | None:

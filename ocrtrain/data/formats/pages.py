@@ -33,6 +33,7 @@ from ocrtrain.files import atomic_path
 
 log = logging.getLogger(__name__)
 
+_CUT = 2  # changes when lines are cut otherwise than before
 _THREADS = 4  # each holds a page
 _SAY_EVERY = 20.0  # seconds
 
@@ -54,7 +55,7 @@ def open_pages(files: Sequence[str], root: str, channels: Channels = 1) -> Store
     Pages are cut when they are opened for the first time, and again when an XML file or an image beside it
     changes. Raises `InputError` where no line can be used or the cache cannot be written.
     """
-    key = {"pages": stamp(files), "images": stamp(_images_near(files))}
+    key = {"pages": stamp(files), "images": stamp(_images_near(files)), "cut": _CUT}
     blob, kept = cache_name("images", key), cache_name("table", key)
     try:
         table = load(kept) if blob.exists() else _cut_all(files, root, blob, kept)

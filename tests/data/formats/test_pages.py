@@ -61,6 +61,14 @@ def test_alto_details(make: SimpleNamespace, tmp_path: Path) -> None:
     assert open_lines(file).line(0, 0).image.shape == (18, 55)
 
 
+@pytest.mark.parametrize("baseline", [None, [[40.0, 45.0], [290.0, 45.0]]])
+def test_a_level_line_is_cut_out_pixel_by_pixel(baseline: list[list[float]] | None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 330), dtype=np.uint8)
+    outline = np.array([[37.0, 21], [300, 21], [300, 60], [37, 60]])
+    line = cut_line(Image.fromarray(pixels), outline, None if baseline is None else np.array(baseline))
+    assert np.array_equal(np.asarray(line), pixels[21:60, 37:300])
+
+
 def test_page_details(make: SimpleNamespace, tmp_path: Path) -> None:
     file = make.page(tmp_path / "doc" / "page", ["one"])
     # As Transkribus exports: the XML in page/, the image above it; the reading that counts has index 0.
