@@ -57,7 +57,7 @@ def plot_trials(trials: Sequence[FrozenTrial], finalists: Sequence[Finalist], pa
     axes.grid(True, color="#dddddd", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)  # covers no trial
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
