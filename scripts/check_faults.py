@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,8 +208,10 @@ def truncated(site: Site) -> Iterator[str]:
     last = site.checkpoint("cut")
 
     def saved_twice() -> bool:
-        # Just before a save replaces it, last.ckpt has the older one's name as well: one file under two names.
-        return any(last.exists() and not old.samefile(last) for old in last.parent.glob("step-*.ckpt"))
+        # Just before a save replaces last.ckpt, it has an older one's name as well: one file under two names.
+        with suppress(FileNotFoundError):
+            return any(not old.samefile(last) for old in last.parent.glob("step-*.ckpt"))
+        return False
 
     process = site.start("cut", "resume=auto")
     if wait_for(process, saved_twice):
