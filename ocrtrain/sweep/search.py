@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Space
-from ocrtrain.sweep.study import NEVER_RAN, abandoned, enqueued, finished, sign_of_life
+from ocrtrain.sweep.study import NEVER_RAN, abandoned, enqueued, finished, sign_of_life, still_running
 from ocrtrain.sweep.training import Training, best_cer, still_at_work
 
 log = logging.getLogger(__name__)
@@ -157,8 +157,7 @@ class Search:
     def _wants_more(self) -> bool:
         if self.trials is None:
             return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return len(finished(self.study)) + len(running) < self.trials
+        return len(finished(self.study)) + still_running(self.study) < self.trials
 
     def _forget(self, left: FrozenTrial) -> None:
         """A process was killed between a trial's number and its settings: what was enqueued is so again."""

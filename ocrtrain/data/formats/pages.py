@@ -167,8 +167,9 @@ def named_lines(page: Page) -> Iterator[tuple[str, PageLine]]:
     """The lines of a page, each with a name that no other has."""
     seen: set[str] = set()
     for number, line in enumerate(page.lines, start=1):
-        yield line.name if line.name not in seen else f"{line.name} ({number})", line
-        seen.add(line.name)
+        name = line.name if line.name not in seen else f"{line.name} ({number})"
+        seen.add(name)
+        yield name, line
 
 
 def open_picture(page: Page) -> tuple[Image.Image, float]:
