@@ -37,19 +37,12 @@ def page_places(output: str | None, wanted: str, paths: Sequence[str]) -> dict[s
         places = dict(zip(paths, (Path(output, name) for name in names), strict=True))
     pages, taken = {Path(path).resolve() for path in paths}, dict[Path, str]()
     for path, place in places.items():
-        other = taken.setdefault(place.resolve(), path)
-        if other != path or place.resolve() in pages:
-            if other != path:
-                why, way_on = (
-                    f"{legible(path)} and {legible(other)} would be one file",
-                    "give their folder as input.",
-                )
-            else:
-                why, way_on = (
-                    f"{legible(str(place))}, a page of the input, would be written over",
-                    "name another.",
-                )
-            raise InputError(f"output={output}", why, way_on)
+        if place.resolve() in pages:
+            why = f"{legible(str(place))}, a page of the input, would be written over"
+            raise InputError(f"output={output}", why, "name another.")
+        if (other := taken.setdefault(place.resolve(), path)) != path:
+            why = f"{legible(path)} and {legible(other)} would be one file"
+            raise InputError(f"output={output}", why, "give their folder as input.")
     return places
 
 
