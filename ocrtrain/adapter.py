@@ -9,23 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ocrtrain.checkpoint import Description
+from ocrtrain.checkpoint import Description, symbols
 from ocrtrain.errors import InputError
+from ocrtrain.fields import FieldError, Fields, shown
 from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.model.adapt import Adaptation, bottleneck_settings, fold, is_added
 from ocrtrain.model.build import construct
 from ocrtrain.text import Charset
+from ocrtrain.torch_file import KINDS, first_not_finite
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."  # PEFT's, before every name in its files
 BASE = "ocrtrain_base"  # the metadata's key for the fingerprint
+DIGEST = "ocrtrain_digest"  # for that of everything that reading takes; earlier versions wrote none
 CHARSET = "ocrtrain_charset"  # and for the symbols, in JSON, where they are others than the base's
 LORA, BOTTLENECK = "LORA", "OCRTRAIN_BOTTLENECK"
 
@@ -70,6 +73,24 @@ class AdapterWriter:
         """Write the adapter that `weights`, the adapted model's, hold; each file appears whole."""
         from safetensors.torch import save
 
+        tensors, config, metadata = self._content(weights)
+        write_text_atomically(self.folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        with atomic_path(self.folder / WEIGHTS) as temporary:
+            # Not its `save_file`, which closes the file to all but its owner.
+            temporary.write_bytes(save(tensors, metadata))
+
+    def holds(self, weights: Mapping[str, Tensor]) -> bool:
+        """Tell whether the folder has the adapter that `weights` hold, whole."""
+        try:
+            found = read_tensors(self.folder, read_config(self.folder))
+        except InputError:
+            return False
+        return found.digest is not None and found.digest == self._content(weights)[2][DIGEST]
+
+    def _content(
+        self, weights: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, str]]:
+        """Give the tensors, the config and the metadata of the files."""
         adaptation = self.adaptation
         folded = {n: w for n, w in weights.items() if not any(inside(n, module) for module in self.lora)}
         ours = {n: w for n, w in fold(folded, adaptation.alpha / adaptation.rank).items() if self._is_ours(n)}
@@ -90,10 +111,8 @@ class AdapterWriter:
         }
         if bottlenecks:
             config |= {"width": adaptation.width, "bottlenecks": bottlenecks}
-        write_text_atomically(self.folder / CONFIG, json.dumps(config, indent=2) + "\n")
-        with atomic_path(self.folder / WEIGHTS) as temporary:
-            # Not its `save_file`, which closes the file to all but its owner.
-            temporary.write_bytes(save(tensors, self.metadata))
+        own = digest(tensors, self.metadata, config)
+        return tensors, config, {**self.metadata, DIGEST: own}
 
 
 def whole_modules(model: nn.Module) -> set[str]:
@@ -120,6 +139,32 @@ def fingerprint(weights: Mapping[str, Tensor], charset: Charset, preprocess: dic
     return hashed.hexdigest()
 
 
+def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """Tell one adapter from another, and from what is left of it where a bit has changed."""
+    read = [float(config[key]) if key in config else None for key in ("r", "lora_alpha", "width")]
+    said = [config["peft_type"], read, metadata.get(BASE), metadata.get(CHARSET)]
+    hashed = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        hashed.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
+        hashed.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """What an adapter's second file holds: tensors by names in a model, and what it says of itself.
+
+    base: the fingerprint of what it is for; charset: its own, if it has one; digest: None of an earlier
+    version's.
+    """
+
+    tensors: dict[str, Tensor]
+    base: str
+    charset: Charset | None
+    digest: str | None
+
+
 def apply_adapter(
     weights: dict[str, Tensor], description: Description, folder: str | Path
 ) -> tuple[dict[str, Tensor], Description]:
@@ -131,7 +176,8 @@ def apply_adapter(
     """
     folder = Path(folder).expanduser()
     config = read_config(folder)
-    found, base, charset = read_tensors(folder)
+    read = read_tensors(folder, config)
+    found, charset = read.tensors, read.charset
     added = {name for name in found if is_added(name)}
     rest = {n: w for n, w in weights.items() if n not in found and not is_added(n)}
     shapes = {name: value.shape for name, value in weights.items()}
@@ -140,28 +186,47 @@ def apply_adapter(
         shapes |= {name: torch.Size(shape) for name, shape in resized.items()}
     strange = [n for n, value in found.items() if n not in added and shapes.get(n) != value.shape]
     own = fingerprint(rest, description.charset, description.preprocess.as_dict())
-    if strange or base != own:
+    if strange or read.base != own:
         raise InputError(
             f"adapter={folder}",
             "was made for another base than this checkpoint",
-            f"give the checkpoint that its training started from: {config.get('base_model_name_or_path')}.",
+            f"give the checkpoint that its training started from: {config.base}.",
         )
     try:
-        merged = fold({**rest, **found}, config["lora_alpha"] / config["r"])
-    except (KeyError, RuntimeError) as error:
-        raise damaged(folder, f"its tensors do not belong together: {error}") from None
-    if config["peft_type"] == LORA and any(".bottleneck." in name for name in added):
+        merged = fold({**rest, **found}, config.alpha / config.rank)
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise damaged(folder, f"its tensors do not belong together: {reason}") from None
+    if (wrong := first_not_finite(merged)) is not None:
+        raise damaged(folder, f"with it, the weights are not all finite numbers, as in {shown(wrong)}")
+    if config.kind == LORA and any(".bottleneck." in name for name in added):
         raise damaged(folder, f"{CONFIG} does not tell of its bottlenecks")
     adapt = None
-    if config["peft_type"] == BOTTLENECK:
+    if config.kind == BOTTLENECK:
         places = sorted({n.partition(".bottleneck.")[0] for n in added if ".bottleneck." in n})
-        adapt = bottleneck_settings(config["width"], places)
+        adapt = bottleneck_settings(config.width, places)
     described = replace(description, model={**description.model, "adapt": adapt}, calibration=None)
     return merged, described if charset is None else replace(described, charset=charset)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read and check the few settings that reading an adapter takes; no other is looked at."""
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The few settings that reading an adapter takes; no other of its file is looked at."""
+
+    kind: str
+    rank: int
+    alpha: float
+    width: int  # of bottlenecks; 0 without any
+    base: str  # where it was, for messages
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it by the names of the file."""
+        own: dict[str, Any] = {"peft_type": self.kind, "r": self.rank, "lora_alpha": self.alpha}
+        return own | ({"width": self.width} if self.width else {})
+
+
+def read_config(folder: Path) -> Config:
+    """Read and check the settings; raises InputError if there are none, or others."""
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise InputError(
@@ -172,39 +237,48 @@ def read_config(folder: Path) -> dict[str, Any]:
         way_on = "give the folder that fit wrote, such as runs/NAME/adapter."
         raise InputError(f"adapter={folder}", f"holds no adapter: no {' and no '.join(lacking)}", way_on)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(folder, f"{CONFIG} cannot be read ({str(error).partition(chr(10))[0]})") from None
-    kind = config.get("peft_type") if isinstance(config, dict) else None
-    if kind not in (LORA, BOTTLENECK):
-        raise foreign(folder, f"is of the kind {kind!r}, not {LORA} or {BOTTLENECK}")
-    numbers = ("r", "lora_alpha", "width") if kind == BOTTLENECK else ("r", "lora_alpha")
-    for key in numbers:
-        whole = key != "lora_alpha"
-        value = config.get(key)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
-            raise foreign(folder, f"has {key}={value!r}, which is no number above 0")
-    return config
+    try:
+        fields = Fields(content)
+        kind = fields.text("peft_type", (LORA, BOTTLENECK))
+        return Config(
+            kind,
+            fields.integer("r", 1, 1024),
+            fields.number("lora_alpha", 1e-6, 1e6),
+            fields.integer("width", 1, 8192) if kind == BOTTLENECK else 0,
+            shown(fields.values.get("base_model_name_or_path")).strip("'"),
+        )
+    except FieldError as error:
+        raise foreign(folder, f"has a {CONFIG} in which {error}") from None
 
 
-def read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, Charset | None]:
-    """Read an adapter's tensors, by names in a model, its base's fingerprint, and a charset of its own."""
+def read_tensors(folder: Path, config: Config) -> Tensors:
+    """Read an adapter's tensors; raises InputError if they are not what was written."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(folder / WEIGHTS, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         raise damaged(folder, f"{WEIGHTS} cannot be read ({str(error).partition(chr(10))[0]})") from None
     if BASE not in metadata:
         raise foreign(folder, "does not say which base it is for")
+    if any(value.dtype not in KINDS for value in tensors.values()):
+        raise damaged(folder, "a tensor is of a kind that no model of ours has")
+    if DIGEST in metadata and metadata[DIGEST] != digest(tensors, metadata, config.as_dict()):
+        raise damaged(folder, "its digest does not fit: it is not what was written")
+    if (wrong := first_not_finite(tensors)) is not None:
+        raise damaged(folder, f"its weights are not all finite numbers, as in {shown(wrong)}")
     named = {name.removeprefix(PEFT_PREFIX): value for name, value in tensors.items()}
     try:
-        charset = Charset(json.loads(metadata[CHARSET])) if CHARSET in metadata else None
+        charset = Charset(symbols(json.loads(metadata[CHARSET]))) if CHARSET in metadata else None
     except (ValueError, TypeError, InputError, RecursionError) as error:
-        raise damaged(folder, f"its charset cannot be read ({error})") from None
-    return named, metadata[BASE], charset
+        reason = str(error).partition("\n")[0]
+        raise damaged(folder, f"its charset cannot be read ({reason})") from None
+    return Tensors(named, metadata[BASE], charset, metadata.get(DIGEST))
 
 
 def damaged(folder: Path, why: str) -> InputError:

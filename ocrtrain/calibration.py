@@ -9,6 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ocrtrain.fields import Fields
+
 LEAST, MOST = 1e-12, 1 - 1e-7  # beyond these a confidence is a matter of rounding
 MISTAKEN = 0.002  # share of lines that are judged by a wrong text
 PRIOR = 1.0  # as much evidence as about one line, for changing nothing
@@ -33,11 +35,20 @@ class Calibration:
         if confidence <= 0:
             return 0.0
         x = min(max(confidence, LEAST), MOST)
-        return 1 / (1 + math.exp(-(self.scale * math.log(x / (1 - x)) + self.shift)))
+        z = self.scale * math.log(x / (1 - x)) + self.shift
+        return 1 / (1 + math.exp(-min(max(z, -700.0), 700.0)))  # beyond which exp overflows
 
     def as_dict(self) -> dict[str, float]:
         """Give it as plain types, for a checkpoint."""
         return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what `as_dict` gave; raises FieldError for anything else."""
+        scale, shift = fields.number("scale", 1e-9, 1e9), fields.number("shift", -1e9, 1e9)
+        lines = fields.integer("lines", 0, default=0)
+        fields.close()
+        return cls(scale, shift, lines)
 
     @classmethod
     def fit(cls, confidences: ArrayLike, exact: ArrayLike) -> Self:

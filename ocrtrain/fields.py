@@ -17,6 +17,8 @@ T = TypeVar("T")
 REQUIRED: Any = object()  # the default of a field that must be there
 LONGEST_TEXT = 10_000  # characters
 LONGEST_LIST = 1_000_000  # items
+LONGEST_SHOWN = 60  # characters of a value in a message
+DEEPEST = 30  # nested mappings and lists
 LARGEST = 2**53  # of an integer: beyond it, float64 and JSON readers round
 
 
@@ -56,13 +58,24 @@ class Fields:
         return self._read(name, check, default)
 
     def number(
-        self, name: str, least: float = -math.inf, most: float = math.inf, default: Any = REQUIRED
+        self,
+        name: str,
+        least: float = -math.inf,
+        most: float = math.inf,
+        default: Any = REQUIRED,
+        finite: bool = True,
     ) -> float:
-        """Read a finite number from `least` to `most`; integers are accepted, bools are not."""
+        """Read a number from `least` to `most`; integers are accepted, bools are not.
+
+        finite: whether infinities are refused, which a measurement that has not been made yet may be, and
+        NaN, which one that came to nothing is.
+        """
 
         def check(value: Any) -> float:
+            if type(value) is float and not finite and not math.isfinite(value):
+                return value
             if type(value) not in (int, float) or abs(value) > 1e300 or not math.isfinite(value):
-                raise FieldError("must be a finite number")
+                raise FieldError("must be a finite number" if finite else "must be a number")
             if not least <= value <= most:
                 raise FieldError(f"must be from {least} to {most}")
             return float(value)
@@ -117,6 +130,17 @@ class Fields:
             return default
         return Fields(self.values[name], path)
 
+    def record(self, name: str, default: Any = REQUIRED) -> dict[str, Any]:
+        """Read a mapping that is kept for people to look at: a copy, of plain values whatever they are."""
+
+        def check(value: Any) -> dict[str, Any]:
+            if not isinstance(value, Mapping):
+                raise FieldError("must be a mapping")
+            copied: dict[str, Any] = _plain(value, DEEPEST, [LONGEST_LIST])
+            return copied
+
+        return self._read(name, check, default)
+
     def close(self) -> None:
         """Raise FieldError if a field was not asked for: it would be ignored in silence."""
         for name in self.values:
@@ -131,9 +155,9 @@ class Fields:
             if default is REQUIRED:
                 raise FieldError(f"{path} is missing")
             return default
-        value = self.values[name]
+        value: Any = self.values[name]
         if value is None and default is None:
-            return default
+            return value  # type: ignore[no-any-return]
         try:
             return check(value)
         except FieldError as error:
@@ -148,14 +172,35 @@ def _text(value: Any) -> str:
     return value
 
 
+def _plain(value: Any, depth: int, left: list[int]) -> Any:
+    """Copy nested plain values; `left`, one number, counts down how many there may still be."""
+    left[0] -= 1
+    if depth < 0 or left[0] < 0:
+        raise FieldError("must not be nested so deep, or hold so much")
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Mapping):
+        if not all(type(key) in (str, int) for key in value):
+            raise FieldError("must have names for keys")
+        return {key: _plain(item, depth - 1, left) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth - 1, left) for item in value]
+    raise FieldError("must hold plain values alone")
+
+
 def shown(value: object) -> str:
     """Show a value of a file in a message: short, printable, whatever it is."""
+    if isinstance(value, str):
+        value = value[:LONGEST_SHOWN]
+    elif isinstance(value, Mapping | list | tuple | set):
+        # Not its items: a few of them within each other can be more than any memory holds.
+        return f"a {'mapping' if isinstance(value, Mapping) else 'list'} of {len(value)}"
     try:
         text = repr(value)
-    except Exception:  # an integer of 5,000 digits, a nest too deep
+    except Exception:  # an integer of 5,000 digits
         text = f"a {type(value).__name__}"
     text = text.encode("ascii", "backslashreplace").decode() if any(map(_unprintable, text)) else text
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def _unprintable(character: str) -> bool:

@@ -274,7 +274,7 @@ def test_a_description_that_lacks_something_is_refused(
     key: str, content: dict[str, Any], save: Callable[[Any], Path]
 ) -> None:
     del content["ocrtrain"][key]
-    refused(save(content), f"lacks or mistakes '{key}'")
+    refused(save(content), f"cannot be used: {key} is missing")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_damaged_description_is_refused(
     key: str, value: Any, content: dict[str, Any], save: Callable[[Any], Path]
 ) -> None:
     content["ocrtrain"][key] = value
-    refused(save(content), "lacks or mistakes|cannot be built")
+    refused(save(content), "cannot be used|cannot be built")
 
 
 def test_weights_of_other_sizes_are_refused_by_the_tensor(
@@ -315,7 +315,7 @@ def test_weights_of_other_sizes_are_refused_by_the_tensor(
 def test_a_longer_charset_than_the_head_is_refused(
     content: dict[str, Any], save: Callable[[Any], Path]
 ) -> None:
-    content["ocrtrain"]["charset"] = "abcdefg"
+    content["ocrtrain"]["charset"] = list("abcdefg")
     refused(save(content), r"head\.weight is \[6, 8\], not \[8, 8\]")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from PIL import Image
 from ocrtrain.data.compiled import compiled
 from ocrtrain.data.ink import ink_on_white, is_grey
 from ocrtrain.errors import InputError
+from ocrtrain.fields import Fields
+
+MOST = {"height": 1024, "multiple": 4096, "width": 65_536}  # pixels, so that a batch fits a memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,28 @@ class Preprocess:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise InputError(f"channels={self.channels}", "lines are grey or RGB", "set it to 1 or 3.")
-        for name in ("height", "multiple", "width"):
+        for name, most in MOST.items():
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}", "must be at least 1", "give a number of pixels.")
+            if value is not None and value > most:
+                raise InputError(f"{name}={value}", f"must be at most {most}", "give a number of pixels.")
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what `as_dict` gave; raises FieldError for anything else."""
+        own: dict[str, Any] = {}
+        for name in fields.values:
+            if name in ("height", "multiple"):
+                own[name] = fields.integer(name, 1, MOST[name])
+            elif name == "width":
+                own[name] = fields.integer(name, 1, MOST[name], default=None)
+            elif name == "channels":
+                own[name] = fields.integer(name, 1, 3)
+            elif name == "ink":
+                own[name] = fields.boolean(name)
+        fields.close()
+        return cls(**own)
 
     @property
     def reads_colour(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,10 +9,12 @@ from typing import Any
 from torch import nn
 
 from ocrtrain.errors import InputError
+from ocrtrain.fields import FieldError, Fields, shown
 from ocrtrain.model.adapt import Adaptation
+from ocrtrain.model.parts import checked_part, plain_part
 from ocrtrain.model.recognizer import LineRecognizer
 
-PACKAGE = "ocrtrain.model."
+GROUPS = ("backbone", "encoder", "adapt")
 
 
 def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognizer:
@@ -25,8 +25,9 @@ def build_recognizer(settings: Mapping[str, Any], classes: int) -> LineRecognize
     """
     backbone = construct(settings.get("backbone"), nn.Module, "backbone")
     encoder = construct(settings.get("encoder"), nn.Module, "encoder")
+    dropout = dropout_of(settings)
     with named_mistakes("model"):
-        model = LineRecognizer(backbone, encoder, classes, float(settings.get("dropout", 0.0)))
+        model = LineRecognizer(backbone, encoder, classes, dropout)
     adapt_recognizer(model, settings.get("adapt"))
     return model
 
@@ -51,39 +52,44 @@ def self_contained(settings: Mapping[str, Any], model: LineRecognizer) -> dict[s
 
 
 def construct(settings: Any, kind: type, name: str) -> Any:
-    """Construct the class that `settings` names, a `kind` defined in this package's model code.
+    """Construct the class that `settings` names, a `kind` out of the table of `parts`, by a plain call.
 
-    A checkpoint comes from anywhere, and a class name read from a file is code: so nothing outside is
-    imported. Raises InputError for settings that no class of ours can be made with.
+    A checkpoint comes from anywhere, and a class name read from a file is code: so nothing is imported by it.
+    Raises InputError for settings that no class of ours can be made with.
+    """
+    part, arguments = checked_part(settings, name)
+    assert issubclass(part.made, kind)
+    with named_mistakes(name):
+        return part.made(**arguments)
+
+
+def plain_settings(settings: object) -> dict[str, Any]:
+    """Check the settings of a model that a file holds; what comes out is plain, and all of it is known.
+
+    Raises InputError for what `build_recognizer` could not build.
     """
     if not isinstance(settings, Mapping):
-        raise InputError(
-            f"{name}={settings}", "is no group of settings", f"choose one of the presets: {name}=NAME."
-        )
-    target = str(settings.get("_target_", ""))
-    module, _, attribute = target.rpartition(".")
-    found = None
-    if target.startswith(PACKAGE) and all(part.isidentifier() for part in target.split(".")):
-        try:
-            found = getattr(importlib.import_module(module), attribute, None)
-        except ImportError:
-            found = None
-    if not (inspect.isclass(found) and issubclass(found, kind) and found.__module__.startswith(PACKAGE)):
-        raise InputError(
-            f"{name}._target_={target}",
-            f"is no {kind.__name__} under {PACKAGE[:-1]}",
-            f"choose one of the presets: {name}=NAME (see conf/{name}).",
-        )
-    arguments = {key: value for key, value in settings.items() if key != "_target_"}
-    accepted = inspect.signature(found).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
-        for key in arguments:
-            if key not in accepted:
-                raise InputError(
-                    f"{name}.{key}", f"is no setting of {attribute}", f"it has {', '.join(accepted)}."
-                )
-    with named_mistakes(name):
-        return found(**arguments)
+        raise InputError(f"model={shown(settings)}", "is no group of settings", "correct it.")
+    for key in settings:
+        if key not in GROUPS and key != "dropout":
+            raise InputError(f"model.{shown(key)}", "is no setting of a model", "leave it out.")
+    plain = {name: plain_part(settings.get(name), name) for name in ("backbone", "encoder")}
+    adapt = settings.get("adapt")
+    return {
+        **plain,
+        "adapt": None if adapt is None or adapt == {} else plain_part(adapt, "adapt"),
+        "dropout": dropout_of(settings),
+    }
+
+
+def dropout_of(settings: Mapping[str, Any]) -> float:
+    """Read the dropout before the head; raises InputError for what is none."""
+    value = settings.get("dropout", 0.0)
+    try:
+        return Fields({"dropout": value}, "model").number("dropout", 0, 1)
+    except FieldError as error:
+        why = str(error).removeprefix("model.dropout ")
+        raise InputError(f"model.dropout={shown(value)}", why, "give a number such as 0.1.") from None
 
 
 @contextmanager

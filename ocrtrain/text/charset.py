@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ocrtrain.errors import InputError
@@ -49,7 +50,7 @@ class Charset:
             raise InputError("charset", f"{wrong[0]!r} is not one code point", "name single symbols.")
         self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
         if len(self._index) != len(self.symbols):
-            doubled = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
+            doubled = sorted(symbol for symbol, count in Counter(self.symbols).items() if count > 1)[:20]
             raise InputError(
                 "charset",
                 "has symbols twice: " + ", ".join(describe(s) for s in doubled),

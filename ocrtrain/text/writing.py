@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from ocrtrain.errors import InputError
+from ocrtrain.fields import Fields
 from ocrtrain.text.direction import DIRECTIONS, Direction, mixes_directions, to_display, to_logical
 from ocrtrain.text.normalization import NORMALIZATIONS, Normalization, normalize
 
@@ -30,6 +32,16 @@ class Writing:
             raise InputError(
                 f"direction={self.direction}", "no such direction", f"choose {_choices(DIRECTIONS)}."
             )
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what `as_dict` gave, or a part of it; raises FieldError for anything else."""
+        choices = {"normalization": NORMALIZATIONS, "direction": DIRECTIONS}
+        own: dict[str, Any] = {
+            name: fields.text(name, known) for name, known in choices.items() if name in fields.values
+        }
+        fields.close()
+        return cls(**own)
 
     def normalize(self, text: str) -> str:
         """Bring `text` into the normal form."""

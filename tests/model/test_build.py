@@ -181,7 +181,7 @@ def test_a_misspelt_setting_is_named_with_the_choices(
         (changed(adapt={"_target_": "ocrtrain.model.adapt.Lora", "rank": "high"}), "adapt"),
         # Ours, but parts of parts: arguments lack, or they are no backbone.
         (changed(encoder={"_target_": "ocrtrain.model.encoders.mamba.MambaBlock"}), "encoder"),
-        (changed(encoder={"_target_": "ocrtrain.model.ssm.Mamba", "d_model": 8}), "model"),
+        (changed(encoder={"_target_": "ocrtrain.model.ssm.Mamba", "d_model": 8}), "encoder"),
     ],
     ids=str,
 )

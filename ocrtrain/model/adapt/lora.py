@@ -99,13 +99,18 @@ def fold(weights: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
 
     weights: by PEFT's names in a model, `NAME.base_layer.weight` and `NAME.lora_A.default.weight`, or those
     of its files, `NAME.weight` and `NAME.lora_A.weight`. A convolution's A is [r, in, h, w], its B
-    [out, r, 1, 1].
+    [out, r, 1, 1]. Raises KeyError or ValueError where the tensors of a module do not belong together.
     """
     plain = {n.replace(".base_layer.", "."): w for n, w in weights.items() if ".lora_" not in n}
     for name, down in weights.items():
         module, lora_a, _ = name.partition(".lora_A.")
         if lora_a:
             up, target = weights[name.replace(".lora_A.", ".lora_B.")], plain[f"{module}.weight"]
+            shapes = (up.shape[:1], down.shape[1:]), (target.shape[:1], target.shape[1:])
+            if min(up.ndim, down.ndim) < 2 or up.shape[1] != down.shape[0] or shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"{module} is {[*target.shape]}, its adapter {[*up.shape]} x {[*down.shape]}"
+                )
             # In double precision: the same on every machine, which an adapter for the result relies on.
             product = up.double().flatten(1) @ down.double().flatten(1)
             plain[f"{module}.weight"] = torch.add(
