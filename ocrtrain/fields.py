@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -155,9 +155,9 @@ class Fields:
             if default is REQUIRED:
                 raise FieldError(f"{path} is missing")
             return default
-        value: Any = self.values[name]
+        value = self.values[name]
         if value is None and default is None:
-            return value  # type: ignore[no-any-return]
+            return cast(T, None)
         try:
             return check(value)
         except FieldError as error:

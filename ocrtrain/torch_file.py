@@ -86,7 +86,8 @@ class _Owner:
         self.left -= size
         if size > value.untyped_storage().nbytes() or self.left < 0:
             raise DamagedFile("a tensor is larger than the file")
-        return value.detach().clone(memory_format=torch.contiguous_format)
+        # In the order in memory that it had: fused optimizers rely on that of the parameters.
+        return value.detach().clone()
 
 
 def first_not_finite(tensors: Mapping[str, Any]) -> str | None:

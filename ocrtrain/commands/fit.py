@@ -109,6 +109,7 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     model = build_model(settings, len(data.charset), origin, data.charset)
     settings = self_contained(settings, model)
     base_charset = None if origin is None else origin.description.charset
+    training = None if origin is None else origin.training
     del origin
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
@@ -128,7 +129,11 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
             " fixed order, and convolutions are not the fastest ones; steps take longer"
         )
     make_optimizer = optimizer_of(config)
-    make_optimizer(model)  # refuses what it cannot work with before anything is written
+    optimizer = make_optimizer(model)  # refuses what it cannot work with before anything is written
+    if training is not None:
+        training.check_weights(model)
+        training.check_optimizer(optimizer)
+    del optimizer
     task = Recognition(model, data.charset, make_optimizer, same_width=synchronized)
     if config.find is not None:
         find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
@@ -148,6 +153,9 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     )
     trainer_settings = distributed_settings(here, trainer_settings)
     trainer = make_trainer(trainer_settings, precision, watching, folder, writer)
+    if training is not None:
+        training.check_progress(trainer, watching)
+        del training
     with held(folder) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             prepare_folder(folder, config)

@@ -22,14 +22,17 @@ from ocrtrain.checkpoint import (
 )
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.model.build import adapt_recognizer, build_recognizer
 from ocrtrain.text import Charset
 from ocrtrain.text.charset import describe
+from ocrtrain.training.stored_training import StoredTraining
 
 log = logging.getLogger(__name__)
 
+LONGEST_PATH = 4096  # characters
 ARCHITECTURE = ("backbone", "encoder", "dropout")
 
 
@@ -37,7 +40,7 @@ ARCHITECTURE = ("backbone", "encoder", "dropout")
 class Origin:
     """A checkpoint to start from, its low-rank adapters merged, or to go on from as it is.
 
-    typed: settings of the command line that are not the checkpoint's.
+    typed: settings of the command line that are not the checkpoint's; training: what to go on with.
     """
 
     setting: str
@@ -45,6 +48,7 @@ class Origin:
     weights: dict[str, Tensor]
     description: Description
     typed: tuple[str, ...]
+    training: StoredTraining | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +84,7 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
                 f"charset={config.charset}", "there is no charset before", "give init=CHECKPOINT."
             )
         return None
-    content, name = read_checkpoint(path, setting), f"{setting}={path}"
+    content, name, training = read_checkpoint(path, setting), f"{setting}={path}", None
     weights, description = model_weights(content), describe_checkpoint(content, name)
     if setting == "init":
         weights, description = merge_adapters(content, description, name)
@@ -91,8 +95,9 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
                 "holds a model, but no training to go on with",
                 f"start from it: init={path}",
             )
+        training = StoredTraining(content, name)
         with open_dict(config):  # so that the run still knows what its adapters are for
-            config.init = description.config.get("init")
+            config.init = started_from(description, name)
     typed = without_sources(given, None if config.resume else description, path)
     taken = with_own_weights(description.model)
     different: list[str] = []
@@ -105,7 +110,21 @@ def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
     charset = "" if setting == "init" and config.charset == "replace" else " and charset"
     parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
     log.info("%s: its %s are used", name, parts)
-    return Origin(setting, str(path), weights, description, tuple(different))
+    return Origin(setting, str(path), weights, description, tuple(different), training)
+
+
+def started_from(description: Description, name: str) -> str | None:
+    """Tell the checkpoint that a training began with; raises InputError for what is no path.
+
+    Of all that a checkpoint says, this is the only text of any kind that becomes a setting. An interpolation
+    in it would be resolved.
+    """
+    path = description.config.get("init")
+    if path is None or (isinstance(path, str) and "${" not in path and len(path) <= LONGEST_PATH):
+        return path
+    raise InputError(
+        name, f"its config.init is {shown(path)}, which is no path", "take another checkpoint of that run."
+    )
 
 
 def typed_settings(words: Sequence[str]) -> dict[str, str]:
@@ -123,7 +142,8 @@ def without_sources(typed: Mapping[str, str], description: Description | None, p
     for part, source in SOURCES:
         value = rest.pop(f"{part}.{source}", None)
         if description is not None and value is not None:
-            once = (description.config.get(part) or {}).get(source)
+            group = description.config.get(part)
+            once = group.get(source) if isinstance(group, dict) else None
             if value not in (str(once), "null"):
                 raise InputError(
                     f"{part}.{source}={value}", f"init={path} has weights itself", "leave it out."
@@ -216,6 +236,7 @@ def build_model(
     weights = {name: value for name, value in origin.weights.items() if not is_added(name)}
     before = origin.description.charset
     if charset is not None and charset != before:
+        check_head(weights, before, origin.name)
         weights |= head_rows(weights, before, charset, model.head)
     _load(model, weights, origin)
     adapt_recognizer(model, settings["adapt"])
@@ -227,6 +248,18 @@ def build_model(
     if bottlenecks:
         _go_on_with(model, bottlenecks, origin)
     return model
+
+
+def check_head(weights: Mapping[str, Tensor], charset: Charset, name: str) -> None:
+    """Raise InputError unless the head has a row for each class of `charset`."""
+    for key, dimensions in (("head.weight", 2), ("head.bias", 1)):
+        value = weights.get(key)
+        if not isinstance(value, Tensor) or value.ndim != dimensions or len(value) != len(charset):
+            raise InputError(
+                name,
+                f"its weights do not fit its charset: {key}",
+                "copy the file again, or take another one.",
+            )
 
 
 def head_rows(

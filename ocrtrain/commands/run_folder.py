@@ -17,10 +17,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ocrtrain import cache
 from ocrtrain.adapter import CONFIG, WEIGHTS
-from ocrtrain.checkpoint import KEY
+from ocrtrain.checkpoint import KEY, read_checkpoint
 from ocrtrain.commands.clean import RUN_MARK
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.training.stored_training import StoredTraining
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def resolve_resume(config: DictConfig, run_is_named: bool) -> None:
 def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
     """Find the checkpoint of the highest step that can be gone on from, and those that are damaged.
 
-    Of equals, `last.ckpt` comes first. Only the index of a file is read, which lies at its end.
+    Of equals, `last.ckpt` comes first. Of most, only the index is read, which lies at the end; the newest is
+    compared with its checksums, and if it is damaged, the next.
     """
     found: list[tuple[int, bool, Path]] = []
     damaged = []
@@ -84,8 +86,14 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
             found.append((int(content["global_step"]) if whole else -1, path.name == "last.ckpt", path))
         except Exception:  # whatever torch says of a damaged file
             damaged.append(path)
-    found = [entry for entry in found if entry[0] >= 0]
-    return (max(found)[2] if found else None), damaged
+    for _, _, path in sorted((entry for entry in found if entry[0] >= 0), reverse=True):
+        try:
+            StoredTraining(read_checkpoint(path), str(path))
+        except InputError:
+            damaged.append(path)
+        else:
+            return path, damaged
+    return None, damaged
 
 
 @contextmanager
@@ -121,14 +129,26 @@ def prepare_folder(folder: Path, config: DictConfig) -> None:
         OmegaConf.save(config, temporary, resolve=True)
     # What `clean` tells a run by; while this process lives, it leaves the folder alone.
     write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
-    for unfinished in (folder / "checkpoints").glob(".*.partial"):  # what a kill in the midst of a save left
-        unfinished.unlink()
+    remove_unfinished(folder)
     if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
         for old in (folder / "checkpoints").glob("*.ckpt"):
             old.unlink()
         for name in (CONFIG, WEIGHTS):
             (folder / "adapter" / name).unlink(missing_ok=True)
     cache.record("run", folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a kill in the midst of a save left, wherever it lies in a run's folder.
+
+    A run in a folder within it is another's, and may be saving right now.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not (Path(place) / name / RUN_MARK).exists()]
+        for name in files:
+            if name.startswith(".") and name.endswith(".partial"):
+                with suppress(FileNotFoundError):
+                    (Path(place) / name).unlink()
 
 
 def plain(config: Any) -> Any:

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
+from ocrtrain.fields import Fields
 from ocrtrain.training.clock import stepped
 from ocrtrain.training.recognition import Recognition
 
@@ -101,7 +102,7 @@ class Averaging(Callback):
         return {"steps": self.steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.steps = state_dict["steps"]
+        self.steps = Fields(state_dict, "Averaging").integer("steps", 0)
 
 
 def trained(module: LightningModule) -> dict[str, nn.Parameter]:

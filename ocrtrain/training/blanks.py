@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.fields import Fields
 from ocrtrain.training.recognition import Recognition
 
 log = logging.getLogger(__name__)
@@ -48,5 +49,6 @@ class Blanks(Callback):
         return {"loss": self._loss, "in_a_row": self._in_a_row, "told": self._told}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._loss, self._in_a_row = state_dict["loss"], state_dict["in_a_row"]
-        self._told = state_dict["told"]
+        fields = Fields(state_dict, "Blanks")
+        self._loss, self._in_a_row = fields.number("loss", finite=False), fields.integer("in_a_row", 0)
+        self._told = fields.boolean("told")

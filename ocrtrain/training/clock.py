@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.fields import Fields
 from ocrtrain.training import agreement
 from ocrtrain.training.budget import Budget
 
@@ -70,4 +71,11 @@ class Clock(Callback):
         return {"seconds": self.seconds, "rates": list(self._rates)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._before, self._rates = state_dict["seconds"], list(state_dict["rates"])
+        fields = Fields(state_dict, "Clock")
+        self._before = fields.number("seconds", 0)
+        self._rates = fields.items("rates", rate)
+
+
+def rate(value: Any) -> float:
+    """Check a learning rate that a checkpoint holds; raises FieldError if it is none."""
+    return Fields({"rate": value}, "Clock").number("rate", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ocrtrain.adapter import AdapterWriter
-from ocrtrain.checkpoint import KEY, Description, read_checkpoint
+from ocrtrain.checkpoint import KEY, Description, model_weights, read_checkpoint
 from ocrtrain.errors import InputError
+from ocrtrain.fields import FieldError, Fields
 from ocrtrain.training import agreement
 from ocrtrain.training.clock import Clock, stepped
 from ocrtrain.training.recognition import Recognition
 from ocrtrain.training.saving import KEEP, BackgroundCheckpointIO
+
+log = logging.getLogger(__name__)
 
 
 class Keeper(Callback):
@@ -63,17 +67,29 @@ class Keeper(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = self.clock.seconds
         if trainer.global_step:
-            self.best_cer, self.best_step = self._recorded_best()
+            self.best_cer, self.best_step = self._recorded_best(trainer.is_global_zero)
         for number in stop_signals():
             self._handlers[number] = signal.signal(number, self._on_signal)
 
-    def _recorded_best(self) -> tuple[float, int]:
-        """Ask `best.ckpt` itself: it may be newer than the checkpoint that is resumed, or not be there."""
+    def _recorded_best(self, first: bool) -> tuple[float, int]:
+        """Ask `best.ckpt` itself: it may be newer than the checkpoint that is resumed, or not be there.
+
+        A run may have been killed when it had its name and the adapter that belongs to it did not, so the
+        `first` process looks after that.
+        """
         try:
-            state = read_checkpoint(self.best)["callbacks"][self.state_key]
-            return float(state["best_cer"]), int(state["best_step"])
-        except (InputError, KeyError):
+            content = read_checkpoint(self.best)
+            best = _best(Fields(content.get("callbacks"), "callbacks").fields(self.state_key).values)
+        except (InputError, FieldError) as error:
+            if first and self.best.exists():
+                log.warning("%s cannot be used, and the next validation writes it anew: %s", self.best, error)
             return float("inf"), 0
+        if first and self.adapter is not None:
+            weights = model_weights(content)
+            if not self.adapter.holds(weights):
+                self.adapter.save(weights)
+                log.info("%s: written again, from %s", self.adapter.folder, self.best)
+        return best
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # Asked twice from the keyboard: now. A batch system may well tell every process, and so some twice.
@@ -138,7 +154,13 @@ class Keeper(Callback):
         return {"best_cer": self.best_cer, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_cer, self.best_step = state_dict["best_cer"], state_dict["best_step"]
+        self.best_cer, self.best_step = _best(state_dict)
+
+
+def _best(state: object) -> tuple[float, int]:
+    """Read the lowest CER, infinite before the first validation, and its step; raises FieldError."""
+    fields = Fields(state, "Keeper")
+    return fields.number("best_cer", 0, finite=False), fields.integer("best_step", 0)
 
 
 def stop_signals() -> tuple[int, ...]:

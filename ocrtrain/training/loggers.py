@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ocrtrain.errors import InputError
+from ocrtrain.fields import Fields
 from ocrtrain.training.clock import stepped
 from ocrtrain.training.recognition import Recognition, evenly
 
@@ -215,7 +216,7 @@ class Publisher(Callback):
         return {"identity": self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.identity = state_dict["identity"]
+        self.identity = Fields(state_dict, "Publisher").text("identity", default=None)
 
 
 def publishers(sink: Sink, folder: Path, config: Mapping[str, Any]) -> list[Callback]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.fields import Fields
 from ocrtrain.training.recognition import Recognition
 
 log = logging.getLogger(__name__)
@@ -43,4 +44,5 @@ class Patience(Callback):
         return {"best": self._best, "since": self._since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best, self._since = state_dict["best"], state_dict["since"]
+        fields = Fields(state_dict, "Patience")
+        self._best, self._since = fields.number("best", 0, finite=False), fields.integer("since", 0)

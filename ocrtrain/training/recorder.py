@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ocrtrain.evaluation.history import Curve, plot_history
 from ocrtrain.evaluation.sheet import SheetLine, draw_sheet
+from ocrtrain.fields import Fields
 from ocrtrain.files import atomic_path
 from ocrtrain.training.clock import Clock, stepped
 from ocrtrain.training.recognition import Recognition, evenly
@@ -136,7 +137,13 @@ class Recorder(Callback):
         return {"lines": self.lines, "losses": [float(loss) for loss in self._losses]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.lines, self._losses = state_dict["lines"], list(state_dict.get("losses", []))
+        fields = Fields(state_dict, "Recorder")
+        self.lines = fields.integer("lines", 0)
+        self._losses = fields.items("losses", _loss, default=[])
+
+
+def _loss(value: Any) -> float:
+    return Fields({"losses": value}, "Recorder").number("losses", finite=False)
 
 
 def _column(part: str) -> str:

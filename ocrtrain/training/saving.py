@@ -16,6 +16,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from ocrtrain.checkpoint import read_checkpoint
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, unwritable
 
@@ -44,6 +45,12 @@ class BackgroundCheckpointIO(TorchCheckpointIO):
         self.wait()
         keep = int((storage_options or {}).get(KEEP, 1))
         self._writing = self._thread.submit(self._write, copied(checkpoint), Path(path), keep)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint whole, as everything else does; raises InputError if it is damaged."""
+        return read_checkpoint(path, "resume")
 
     def check(self) -> None:
         """Raise what has gone wrong, without waiting."""

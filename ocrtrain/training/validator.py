@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ocrtrain.fields import Fields
 from ocrtrain.training import agreement
 from ocrtrain.training.clock import Clock, stepped
 
@@ -53,5 +54,6 @@ class Validator(Callback):
         return {"seconds": self._seconds, "tenths": self._tenths, "took": self._took}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._seconds, self._tenths = state_dict["seconds"], state_dict["tenths"]
-        self._took = state_dict.get("took", 0.0)
+        fields = Fields(state_dict, "Validator")
+        self._seconds, self._tenths = fields.number("seconds", 0), fields.integer("tenths")
+        self._took = fields.number("took", 0, default=0.0)
