@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ocrtrain.decoding.automaton import Rules
+from ocrtrain.decoding.settings import text
 from ocrtrain.decoding.tables import DEAD, Automaton
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.text import Charset, normalize
 
 MODES = ("constrain", "reward")
@@ -39,6 +41,9 @@ def word_rules(words: Iterable[str], mode: str, bonus: float, charset: Charset) 
     """
     if mode not in MODES:
         raise InputError(f"words_mode={mode}", "is not known", f"choose {' or '.join(MODES)}.")
+    if not isinstance(words, Iterable):
+        raise InputError(f"words={shown(words)}", "are no words", "name a file with a word a line.")
+    words = [text("words", word) for word in words]
     index = {symbol: k for k, symbol in enumerate(charset.symbols, 1)}
     children: list[dict[int, int]] = [{}, {}]
     incoming = [0, 0]
