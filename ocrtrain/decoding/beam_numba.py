@@ -13,6 +13,8 @@ from ocrtrain.decoding.score_numba import NEGLIGIBLE, best_alignment, forward, f
 from ocrtrain.decoding.search_numba import PARENT, SYMBOL, end_gain, search
 from ocrtrain.decoding.tables import ROOT, START
 
+FARTHEST = 1e-200  # the least that a line's frames may be scaled by, from first to last, in float64
+
 
 @numba.njit(cache=True, nogil=True)
 def _spell(node, trie, factors, labels, weights):
@@ -94,6 +96,9 @@ def _compiled(sources):
                 continue
             divided = tails(scales, T, tail)
             free = model.symbols[START] < 0 and start < 0 and words_start < 0
+            # Rules can force the search to what is so improbable that what matters of other alignments, which
+            # are divided by the same, has no room in float64.
+            far = (start >= 0 or words_start >= 0) and tail[0] < FARTHEST
             ends, lower = np.zeros(beam), np.empty(beam)
             # No text can have more than its part of the beam and all that the search let go (with some room
             # for log-probabilities that are rounded).
@@ -113,22 +118,24 @@ def _compiled(sources):
                     break
                 lower[b] = -np.inf
                 L = _spell(nodes[b], trie, factors, text, weights)
-                align = aligned < 0  # most often the first one stays the first
+                align = aligned < 0 and not far  # most often the first one stays the first
                 if align:
                     aligned = b
                     back = np.empty((L + 1, T + 1), np.uint8)
-                value, most_probable = forward(
-                    line,
-                    scales[:T],
-                    silence,
-                    tail,
-                    text[:L],
-                    weights,
-                    total[b],
-                    align,
-                    rows,
-                    back,
-                )
+                value, most_probable = 0.0, 0.0
+                if not far:
+                    value, most_probable = forward(
+                        line,
+                        scales[:T],
+                        silence,
+                        tail,
+                        text[:L],
+                        weights,
+                        total[b],
+                        align,
+                        rows,
+                        back,
+                    )
                 if 0.0 < value < np.inf:
                     exact[b] = np.log(value) + ends[b]
                     best = max(best, value)
@@ -151,7 +158,7 @@ def _compiled(sources):
                 continue
             b, L = winner, counts[n, 0]
             read = labels[n, 0, :L]
-            if b != aligned:
+            if b != aligned and not far:
                 _spell(nodes[b], trie, factors, text, weights)
                 back = np.empty((L + 1, T + 1), np.uint8)
                 _, alignment = forward(

@@ -12,11 +12,12 @@ from ocrtrain.decoding.language_model import LanguageModel
 from ocrtrain.errors import InputError
 
 
-def load_language_model(path: str | Path, characters: Iterable[str] = ()) -> LanguageModel:
+def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] = ()) -> LanguageModel:
     """Read our own format, an ARPA file, or KenLM's binary format, whichever it is.
 
     characters: those that a KenLM model is asked for. Raises `InputError` if it is none of them.
     """
+    path = Path(path)
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(str(path), "is no file", "name a language model.")

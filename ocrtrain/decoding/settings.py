@@ -5,8 +5,10 @@ The limits on what can be gained keep the compiled search's float64 from overflo
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
@@ -19,7 +21,7 @@ MOST_THREADS = 10_000
 
 def integer(name: str, value: Any, least: int, most: int) -> int:
     """Take an integer from `least` to `most`; raises `InputError` for anything else."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
         raise _wrong(name, value, f"must be an integer from {least:,} to {most:,}")
     return int(value)
 
