@@ -14,13 +14,18 @@ from typing import NoReturn
 
 import numpy as np
 
-from ocrtrain.decoding.language_model import SPECIAL, LanguageModel, Level
+from ocrtrain.decoding.language_model import LanguageModel, Level
+from ocrtrain.decoding.model_check import SPECIAL, ModelError
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.files import atomic_path
 
 _LOG_10 = math.log(10)
 _NEVER = -99.0  # the logarithm of zero, by convention
 _CODE = re.compile(r"<U\+([0-9A-F]{2,6})>")
+# No model has counts of more digits, and Python refuses to read those of thousands.
+_ANNOUNCED = re.compile(r"ngram\s+([0-9]{1,3})\s*=\s*([0-9]{1,15})\s*")
+_SECTION = re.compile(r"\\([0-9]{1,3})-grams:\s*")
 
 
 def token_of(symbol: str) -> str:
@@ -74,6 +79,8 @@ def read_arpa(path: str | Path) -> LanguageModel:
         raise InputError(str(path), f"cannot be read: {error.strerror}", "name an ARPA file.") from error
     except UnicodeDecodeError as error:
         raise InputError(str(path), "is not UTF-8", "name an ARPA file.") from error
+    except ModelError as error:
+        raise InputError(str(path), str(error), "convert it once more from its source.") from error
 
 
 def _read(path: str, lines: Iterable[str]) -> LanguageModel:
@@ -90,11 +97,11 @@ def _read(path: str, lines: Iterable[str]) -> LanguageModel:
         elif not begun:
             continue  # a header before the data is allowed
         elif line.startswith("ngram ") and n == 0:
-            match = re.fullmatch(r"ngram\s+(\d+)\s*=\s*(\d+)\s*", line)
+            match = _ANNOUNCED.fullmatch(line)
             if match is None:
                 _wrong(path, number, line)
             announced[int(match[1])] = int(match[2])
-        elif match := re.fullmatch(r"\\(\d+)-grams:\s*", line):
+        elif match := _SECTION.fullmatch(line):
             n = int(match[1])
             if n != len(grams) + 1:
                 _wrong(path, number, line)
@@ -112,6 +119,8 @@ def _read(path: str, lines: Iterable[str]) -> LanguageModel:
                 gram = tuple(_number(path, symbol, index, n) for symbol in symbols)
             except (ValueError, KeyError):
                 _wrong(path, number, line)
+            if not math.isfinite(log_prob) or not math.isfinite(backoff):
+                _wrong(path, number, line, "has a number that is not finite")
             grams[-1][gram] = (log_prob * _LOG_10, backoff * _LOG_10)
         else:
             _wrong(path, number, line)
@@ -131,15 +140,15 @@ def _number(path: str, symbol: str, index: dict[str, int], n: int) -> int:
         if len(symbol) != 1:
             raise InputError(
                 path,
-                f"has the token {symbol!r}, which is not one character",
+                f"has the token {shown(symbol)}, which is not one character",
                 "a model of characters is needed, not one of words: python -m ocrtrain lm build text=FILE",
             )
         index[symbol] = len(index)
     return index[symbol]
 
 
-def _wrong(path: str, number: int, line: str) -> NoReturn:
-    raise InputError(f"{path}, line {number}", f"is not of ARPA's format: {line[:60]!r}", "correct it.")
+def _wrong(path: str, number: int, line: str, why: str = "is not of ARPA's format") -> NoReturn:
+    raise InputError(f"{path}, line {number}", f"{why}: {shown(line)}", "correct it.")
 
 
 def _from_grams(
@@ -155,7 +164,7 @@ def _from_grams(
             )
         parents = np.array([places[gram[:-1]] for gram in ordered], np.int64)
         last = np.array([gram[-1] for gram in ordered], np.int64)
-        values = np.array([level[gram] for gram in ordered])
+        values = np.array([level[gram] for gram in ordered], float).reshape(-1, 2)
         levels.append(Level(parents, last, values[:, 0], values[:, 1]))
         places = {gram: i for i, gram in enumerate(ordered)}
     return LanguageModel(symbols, levels)

@@ -21,10 +21,21 @@ from ocrtrain.decoding.language_model import LanguageModel
 from ocrtrain.decoding.load import load_language_model
 from ocrtrain.decoding.pattern import compile_pattern
 from ocrtrain.decoding.readings import Readings
+from ocrtrain.decoding.settings import (
+    MOST_BONUS,
+    MOST_PREFIXES,
+    MOST_THREADS,
+    MOST_WEIGHT,
+    integer,
+    number,
+    share,
+    text,
+)
 from ocrtrain.decoding.tables import START, Automaton, Model
 from ocrtrain.decoding.transcript import Hypothesis, Transcript
 from ocrtrain.decoding.words import read_words, word_rules
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.text import Charset
 
 logger = logging.getLogger(__name__)
@@ -75,11 +86,12 @@ class BeamDecoder:
         threads: int | None = None,
     ) -> None:
         self.charset = charset
-        self.beam_width = _at_least("beam_width", beam_width, 1)
-        self.nbest = _at_least("nbest", nbest, 0)
-        self.threads = usable_cores() if threads is None else _at_least("threads", threads, 1)
-        self.lm = load_language_model(lm, charset.symbols) if isinstance(lm, (str, os.PathLike)) else lm
+        self.beam_width = integer("beam_width", beam_width, 1, MOST_PREFIXES)
+        self.nbest = integer("nbest", nbest, 0, MOST_PREFIXES)
+        self.threads = usable_cores() if threads is None else integer("threads", threads, 1, MOST_THREADS)
+        self.lm = _language_model(lm, charset)
         self._model = _bound(self.lm, lm_weight, lm_bonus, charset)
+        word_bonus = number("word_bonus", word_bonus, -MOST_BONUS, MOST_BONUS)
         if isinstance(words, (str, os.PathLike)):
             words = read_words(words)
         none = no_rules(len(charset))
@@ -88,8 +100,12 @@ class BeamDecoder:
         self._pattern = self._rules(pattern, alphabet)
         others = self.nbest > 0 or self._model.symbols[START] >= 0 or self._words.start >= 0
         symbol, prefix = OTHERS_TOO if others else BEST_ONLY
-        self.symbol_threshold = _share("symbol_threshold", symbol, symbol_threshold)
-        self.prefix_threshold = _share("prefix_threshold", prefix, prefix_threshold)
+        self.symbol_threshold = (
+            symbol if symbol_threshold is None else share("symbol_threshold", symbol_threshold)
+        )
+        self.prefix_threshold = (
+            prefix if prefix_threshold is None else share("prefix_threshold", prefix_threshold)
+        )
 
     def __call__(
         self,
@@ -164,6 +180,8 @@ class BeamDecoder:
     def _rules(self, pattern: str | None, alphabet: str | None) -> Rules:
         if pattern is None and alphabet is None:
             return no_rules(len(self.charset))
+        pattern = None if pattern is None else text("pattern", pattern)
+        alphabet = None if alphabet is None else text("alphabet", alphabet)
         return Rules(compile_pattern(pattern, alphabet, self.charset), 0)
 
     def _patterns(
@@ -255,15 +273,24 @@ class _Found:
         )
 
 
+def _language_model(lm: object, charset: Charset) -> LanguageModel | None:
+    """Load a model where the name of a file was given."""
+    if lm is None or isinstance(lm, LanguageModel):
+        return lm
+    if not isinstance(lm, (str, os.PathLike)):
+        raise InputError(f"lm={shown(lm)}", "is no language model", "name the file of one.")
+    return load_language_model(lm, charset.symbols)
+
+
 def _bound(model: LanguageModel | None, weight: float | None, bonus: float | None, charset: Charset) -> Model:
     """The model in the terms of the charset, or an empty one where it has no say."""
+    if weight is not None:
+        weight = number("lm_weight", weight, 0.0, MOST_WEIGHT)
+    if bonus is not None:
+        bonus = number("lm_bonus", bonus, -MOST_BONUS, MOST_BONUS)
     if model is not None:
         weight = (0.5 if model.weight is None else model.weight) if weight is None else weight
         bonus = (0.0 if model.bonus is None else model.bonus) if bonus is None else bonus
-        if not 0 <= weight < np.inf or not abs(bonus) < np.inf:
-            raise InputError(
-                f"lm_weight={weight}, lm_bonus={bonus}", "are not usable", "give a weight of 0 or more."
-            )
         bound = model.bind(charset, weight, bonus)
         if weight > 0:
             return bound
@@ -273,16 +300,3 @@ def _bound(model: LanguageModel | None, weight: float | None, bonus: float | Non
         np.full(len(charset) + 2, -1, np.int32),
         np.zeros(3),
     )
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if value != int(value) or value < least:
-        raise InputError(f"{name}={value}", f"must be a whole number of at least {least}", "10 is usual.")
-    return int(value)
-
-
-def _share(name: str, default: float, value: float | None) -> float:
-    value = default if value is None else value
-    if not 0 <= value < 1:
-        raise InputError(f"{name}={value}", "must be a probability below 1", "0 looks at everything.")
-    return float(value)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from ocrtrain.decoding.score_numba import NEGLIGIBLE, best_alignment, forward, frames_of, tails
+from ocrtrain.decoding.score_numba import NEGLIGIBLE, best_alignment, forward, frames_of, log_forward, tails
 from ocrtrain.decoding.search_numba import PARENT, SYMBOL, end_gain, search
 from ocrtrain.decoding.tables import ROOT, START
+
+FARTHEST = 1e-200  # the least that a line's frames may be scaled by, from first to last, in float64
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,6 +96,9 @@ def _compiled(sources):
                 continue
             divided = tails(scales, T, tail)
             free = model.symbols[START] < 0 and start < 0 and words_start < 0
+            # Rules can force the search to what is so improbable that what matters of other alignments, which
+            # are divided by the same, has no room in float64.
+            far = (start >= 0 or words_start >= 0) and tail[0] < FARTHEST
             ends, lower = np.zeros(beam), np.empty(beam)
             # No text can have more than its part of the beam and all that the search let go (with some room
             # for log-probabilities that are rounded).
@@ -101,52 +106,59 @@ def _compiled(sources):
             for b in range(beam):
                 if not free:
                     ends[b] = end_gain(nodes[b], trie, model, pattern, words)
-                lower[b] = total[b] * np.exp(ends[b])
-                lost -= lower[b]
+                # Logarithms: what a language model makes of an end can be less than float64 has room for.
+                lower[b] = np.log(total[b]) + ends[b]
+                lost -= total[b]
             back = np.empty((0, 0), np.uint8)
-            exact = np.zeros(beam)
+            exact = np.full(beam, -np.inf)
             best, aligned, alignment = 0.0, -1, 0.0
             for _ in range(beam):
                 b = _largest(lower, beam)
-                if lower[b] <= 0.0 or (B == 1 and lower[b] + lost <= best):
+                if lower[b] == -np.inf or (B == 1 and total[b] + lost <= best):
                     break
-                lower[b] = -1.0
+                lower[b] = -np.inf
                 L = _spell(nodes[b], trie, factors, text, weights)
-                align = aligned < 0  # most often the first one stays the first
+                align = aligned < 0 and not far  # most often the first one stays the first
                 if align:
                     aligned = b
                     back = np.empty((L + 1, T + 1), np.uint8)
-                value, most_probable = forward(
-                    line,
-                    scales[:T],
-                    silence,
-                    tail,
-                    text[:L],
-                    weights,
-                    total[b],
-                    align,
-                    rows,
-                    back,
-                )
+                value, most_probable = 0.0, 0.0
+                if not far:
+                    value, most_probable = forward(
+                        line,
+                        scales[:T],
+                        silence,
+                        tail,
+                        text[:L],
+                        weights,
+                        total[b],
+                        align,
+                        rows,
+                        back,
+                    )
+                if 0.0 < value < np.inf:
+                    exact[b] = np.log(value) + ends[b]
+                    best = max(best, value)
+                else:
+                    most_probable = 0.0
+                    exact[b] = log_forward(line, text[:L]) + gains[nodes[b]] - divided + ends[b]
                 if align:
                     alignment = most_probable
-                exact[b] = value * np.exp(ends[b])
-                best = max(best, exact[b])
             winner = _largest(exact, beam)
             for rank in range(min(B, beam)):
                 b = _largest(exact, beam)
-                if exact[b] <= 0.0:
+                if exact[b] == -np.inf:
                     break
                 L = _spell(nodes[b], trie, factors, labels[n, rank], weights)
                 counts[n, rank] = L
-                scores[n, rank] = np.log(exact[b]) + divided
+                scores[n, rank] = exact[b] + divided
                 sums[n, rank] = scores[n, rank] - ends[b] - gains[nodes[b]]
-                exact[b] = -1.0
+                exact[b] = -np.inf
             if counts[n, 0] <= 0:
                 continue
             b, L = winner, counts[n, 0]
             read = labels[n, 0, :L]
-            if b != aligned:
+            if b != aligned and not far:
                 _spell(nodes[b], trie, factors, text, weights)
                 back = np.empty((L + 1, T + 1), np.uint8)
                 _, alignment = forward(
@@ -155,7 +167,7 @@ def _compiled(sources):
             first, last = first_frames[n, :L], last_frames[n, :L]
             for d in range(L):
                 last[d] = -1
-            if alignment >= NEGLIGIBLE * total[b]:
+            if NEGLIGIBLE * total[b] <= alignment < np.inf:
                 frames_of(back, T, L, first, last)
             else:
                 # So small a part of the text's probability that it may have left the frames that matter.

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ocrtrain.decoding.arpa import token_of
-from ocrtrain.decoding.language_model import BEGIN, SPECIAL, LanguageModel, Level
+from ocrtrain.decoding.language_model import LanguageModel, Level
+from ocrtrain.decoding.model_check import BEGIN, SPECIAL, ModelError
 from ocrtrain.errors import InputError
 
 _LOG_10 = np.log(10.0)
@@ -49,7 +50,10 @@ def read_kenlm(path: str | Path, characters: Iterable[str]) -> LanguageModel:
             "a model of characters is needed, with <space> for a space.",
         )
     symbols = [*SPECIAL, *known]
-    return LanguageModel(symbols, _levels(kenlm, model, [token_of(symbol) for symbol in symbols]))
+    try:
+        return LanguageModel(symbols, _levels(kenlm, model, [token_of(symbol) for symbol in symbols]))
+    except ModelError as error:
+        raise InputError(str(path), str(error), "build it once more with kenlm's build_binary.") from error
 
 
 def _levels(kenlm: Any, model: Any, tokens: list[str]) -> list[Level]:
@@ -82,7 +86,8 @@ def _levels(kenlm: Any, model: Any, tokens: list[str]) -> list[Level]:
                     measured = True
         if levels:
             levels[-1] = replace(levels[-1], backoff=backoffs * _LOG_10)
-        parents, symbols, log_probs = (np.array(column) for column in zip(*rows, strict=True))
+        parents, symbols = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2).T
+        log_probs = np.array([row[2] for row in rows], float)
         levels.append(Level(parents, symbols, log_probs * _LOG_10, np.zeros(len(rows))))
         newest = grams
     return levels

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.decoding.language_model import SPECIAL, LanguageModel, Level
+from ocrtrain.decoding.language_model import LanguageModel, Level
+from ocrtrain.decoding.model_check import SPECIAL
 from ocrtrain.errors import InputError
 
 _UNKNOWN, _BEGIN, _END = range(3)

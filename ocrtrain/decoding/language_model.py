@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -12,13 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.decoding.archive import ArchiveError, read_arrays
+from ocrtrain.decoding.model_check import (
+    BEGIN,
+    END,
+    LEAST_LOG_PROB,
+    MOST_NODES,
+    SPECIAL,
+    UNKNOWN,
+    ModelError,
+    check_model,
+)
 from ocrtrain.decoding.tables import BACKOFF, FIRST, FOLLOW, LOG_PROB, SUFFIX, SYMBOL_OF, Model
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 from ocrtrain.text import Charset, normalize
 
-UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
-SPECIAL = (UNKNOWN, BEGIN, END)
 FORMAT = 1
 
 
@@ -41,7 +49,8 @@ class LanguageModel:
     """log P(next character | those before it), in natural logarithms.
 
     symbols: the special ones (unknown, begin and end of a line), then characters; `weight` and `bonus` are
-    what tuning found to be good for fusing it with a recognizer, or None.
+    what tuning found to be good for fusing it with a recognizer, or None. Raises `ModelError` for what
+    compiled code could not walk safely, see `check_model`.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class LanguageModel:
         weight: float | None = None,
         bonus: float | None = None,
     ) -> None:
+        check_model(symbols, levels, weight, bonus)
         self.symbols = tuple(symbols)
         self.order = len(levels)
         self.weight, self.bonus = weight, bonus
@@ -125,42 +135,66 @@ class LanguageModel:
     def load(cls, path: str | Path) -> LanguageModel:
         """Read what `save` wrote; raises `InputError` for anything else."""
         try:
-            with np.load(path, allow_pickle=False) as content:
-                if int(content["format"]) != FORMAT:
-                    raise _unreadable(
-                        path, f"is of format {int(content['format'])}, and {FORMAT} is known here"
-                    )
-                levels = []
-                for n in range(1, int(content["order"]) + 1):
-                    children = content[f"children{n}"].astype(np.int64)
-                    levels.append(
-                        Level(
-                            np.repeat(np.arange(len(children)), children),
-                            content[f"symbol{n}"].astype(np.int64),
-                            content[f"log_prob{n}"],
-                            content[f"backoff{n}"],
-                        )
-                    )
-                symbols = [*SPECIAL, *(chr(code) for code in content["symbols"])]
-                tuned = content["tuned"].tolist() if "tuned" in content else (None, None)
-                return cls(symbols, levels, *tuned)
+            content = read_arrays(path)
+            version = _single(content, "format", 2**31)
+            if version != FORMAT:
+                raise ModelError(f"is of format {version}, and {FORMAT} is known here")
+            codes = _integers(content, "symbols", 0x10FFFF)
+            levels, below = [], 1
+            for n in range(1, _single(content, "order", len(content)) + 1):
+                children = _integers(content, f"children{n}", MOST_NODES)
+                symbol = _integers(content, f"symbol{n}", MOST_NODES)
+                if len(children) != below or children.sum() != len(symbol):
+                    raise ModelError(f"has {n}-grams that do not fit the {n - 1}-grams")
+                parent = np.repeat(np.arange(len(children)), children)
+                values = _column(content, f"log_prob{n}"), _column(content, f"backoff{n}")
+                levels.append(Level(parent, symbol, *values))
+                below = len(symbol)
+            tuned = content.pop("tuned").tolist() if "tuned" in content else (None, None)
+            if content or not isinstance(tuned, list | tuple) or len(tuned) != 2:
+                raise ModelError("holds what is not known to this version")
+            return cls([*SPECIAL, *map(chr, codes.tolist())], levels, *tuned)
         except OSError as error:
             raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
-        except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            raise _unreadable(path, "is no language model, or was cut short") from error
+        except (ArchiveError, ModelError) as error:
+            raise _unreadable(path, str(error)) from error
+
+
+def _column(content: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """Take an array out of `content`."""
+    if name not in content:
+        raise ModelError(f"is no language model, or was cut short: it lacks {name}")
+    return content.pop(name)
+
+
+def _integers(content: dict[str, NDArray[Any]], name: str, most: int) -> NDArray[np.int64]:
+    """Take an array of integers from 0 to `most` out of `content`."""
+    array = _column(content, name)
+    if (
+        array.dtype.kind not in "iu"
+        or array.ndim != 1
+        or (len(array) and not 0 <= array.min() <= array.max() <= most)
+    ):
+        raise ModelError(f"has {name} that are not integers from 0 to {most:,}")
+    return array.astype(np.int64)
+
+
+def _single(content: dict[str, NDArray[Any]], name: str, most: int) -> int:
+    array = _column(content, name)
+    if array.dtype.kind not in "iu" or array.ndim or not 0 <= array <= most:
+        raise ModelError(f"has a wrong {name}")
+    return int(array)
 
 
 def _unreadable(path: str | Path, why: str) -> InputError:
     return InputError(
-        str(path), why, "make one: python -m ocrtrain lm build text=FILE, or lm convert input=FILE.arpa"
+        str(path), why, "make one: python -m ocrtrain lm build text=FILE, or lm convert lm=FILE.arpa"
     )
 
 
 def _linked(levels: Sequence[Level], symbols: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Lay out levels as one table of nodes, the empty context first, and link contexts to shorter ones."""
     sizes = [len(level.symbol) for level in levels]
-    if not sizes or sizes[0] != symbols or not np.array_equal(levels[0].symbol, np.arange(symbols)):
-        raise ValueError("the first level must hold every symbol once, in order")
     offsets = np.cumsum([1, *sizes])
     total = int(offsets[-1])
     nodes = np.zeros((total + 1, 4), np.int32)
@@ -175,10 +209,9 @@ def _linked(levels: Sequence[Level], symbols: int) -> tuple[NDArray[np.int32], N
         count = parents.stop - parents.start
         nodes[parents, FIRST] = offsets[n] + np.searchsorted(level.parent, np.arange(count))
         nodes[own, SYMBOL_OF] = level.symbol
-        values[own, LOG_PROB], values[own, BACKOFF] = level.log_prob, level.backoff
+        values[own, LOG_PROB] = np.clip(level.log_prob, LEAST_LOG_PROB, 0.0)
+        values[own, BACKOFF] = level.backoff
         own_keys = level.parent.astype(np.int64) * symbols + level.symbol
-        if (np.diff(own_keys) <= 0).any():
-            raise ValueError("n-grams are not in order")
         if n == 0:
             own_suffix = np.zeros(sizes[0], np.int64)
         else:

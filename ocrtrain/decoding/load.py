@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,16 +12,20 @@ from ocrtrain.decoding.language_model import LanguageModel
 from ocrtrain.errors import InputError
 
 
-def load_language_model(path: str | Path, characters: Iterable[str] = ()) -> LanguageModel:
+def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] = ()) -> LanguageModel:
     """Read our own format, an ARPA file, or KenLM's binary format, whichever it is.
 
     characters: those that a KenLM model is asked for. Raises `InputError` if it is none of them.
     """
+    path = Path(path)
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise InputError(str(path), "is no file", "name a language model.")
         with open(path, "rb") as file:
             beginning = file.read(64)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}", "name a language model.") from error
+    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(str(path), f"cannot be read: {reason}", "name a language model.") from error
     if beginning.startswith(b"PK"):
         return LanguageModel.load(path)
     if beginning.startswith(b"mmap lm http://kheafield.com/code"):

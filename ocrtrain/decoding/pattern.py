@@ -8,6 +8,7 @@ references or look-arounds.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,10 +17,13 @@ import numpy as np
 from ocrtrain.decoding.automaton import NEVER, from_table
 from ocrtrain.decoding.tables import DEAD, Automaton
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.text import Charset, normalize
 
 MOST_STATES = 5000
 MOST_REPETITIONS = 1000
+DEEPEST = 50  # groups within one another
+MOST_STEPS = 20_000_000  # in making the automaton: some seconds
 _ESCAPED = {
     "d": str.isdecimal,
     "w": lambda character: character.isalnum() or character == "_",
@@ -38,7 +42,7 @@ def compile_pattern(pattern: str | None, alphabet: str | None, charset: Charset)
         allowed = frozenset(k for k, symbol in enumerate(charset.symbols, 1) if symbol in wanted)
         if not allowed:
             raise InputError(
-                f"alphabet {alphabet!r}",
+                f"alphabet {shown(alphabet)}",
                 "shares no symbol with the charset, so that no text is left",
                 "name symbols that the model can write.",
             )
@@ -50,9 +54,9 @@ def compile_pattern(pattern: str | None, alphabet: str | None, charset: Charset)
     automaton = _determined(parser.graph, parser.parse(), allowed, len(charset), pattern)
     if automaton.need[0].min() >= NEVER:
         raise InputError(
-            f"pattern {pattern!r}",
+            f"pattern {shown(pattern)}",
             "is matched by no text of the charset's symbols"
-            + ("" if alphabet is None else f" within the alphabet {alphabet!r}"),
+            + ("" if alphabet is None else f" within the alphabet {shown(alphabet)}"),
             "check it against the characters that the model can write.",
         )
     return automaton
@@ -90,12 +94,14 @@ def _determined(
 ) -> Automaton:
     """The subset construction."""
     start = graph.closed([whole[0]])
-    numbers, waiting, rows = {start: 0}, [start], []
+    numbers, waiting, rows = {start: 0}, deque([start]), []
+    steps = 0
     while waiting:
-        subset = waiting.pop(0)
+        subset = waiting.popleft()
         targets: dict[int, set[int]] = {}
         for state in subset:
             for read, following in graph.reading[state]:
+                steps += 1 + len(read)
                 for k in read & allowed:
                     targets.setdefault(k, set()).add(following)
         row = np.full(classes, DEAD, np.int32)
@@ -104,16 +110,19 @@ def _determined(
             key = frozenset(target)
             if key not in closures:
                 closed = graph.closed(key)
+                steps += len(closed)
                 if closed not in numbers:
                     numbers[closed] = len(numbers)
                     waiting.append(closed)
                 closures[key] = numbers[closed]
             row[k] = closures[key]
         rows.append(row)
-        if len(numbers) > MOST_STATES:
+        if len(numbers) > MOST_STATES or steps > MOST_STEPS:
             raise InputError(
-                f"pattern {pattern!r}",
-                f"needs more than {MOST_STATES:,} states",
+                f"pattern {shown(pattern)}",
+                f"needs more than {MOST_STATES:,} states"
+                if len(numbers) > MOST_STATES
+                else "can be matched in too many ways to be prepared",
                 "use fewer or smaller repetitions.",
             )
     accepting = np.array([whole[1] in subset for subset in numbers])
@@ -124,7 +133,7 @@ class _Parser:
     """Reads a pattern from left to right and builds its graph."""
 
     def __init__(self, pattern: str, charset: Charset) -> None:
-        self.pattern, self.at = pattern, 0
+        self.pattern, self.at, self.depth = pattern, 0, 0
         self.symbols = {symbol: k for k, symbol in enumerate(charset.symbols, 1)}
         self.graph = _Graph()
 
@@ -136,7 +145,7 @@ class _Parser:
 
     def _wrong(self, why: str) -> InputError:
         return InputError(
-            f"pattern {self.pattern!r}",
+            f"pattern {shown(self.pattern)}",
             f"{why}, at character {self.at + 1}",
             r"a literal special character needs a backslash before it: \. \( \[ \{ \| \* \+ \? \\",
         )
@@ -203,6 +212,8 @@ class _Parser:
             low, comma, high = inside.partition(",")
             if not closed or not low.isdecimal() or (high and not high.isdecimal()):
                 raise self._wrong("has a '{' without numbers such as {3} or {2,4}")
+            if max(len(low), len(high)) > len(str(MOST_REPETITIONS)):
+                raise self._wrong(f"repeats more than {MOST_REPETITIONS} times")
             found = (int(low), int(high) if high else None if comma else int(low))
             if max(found[0], found[1] or 0) > MOST_REPETITIONS or (found[1] or found[0]) < found[0]:
                 raise self._wrong(f"repeats {inside} times, of at most {MOST_REPETITIONS}")
@@ -217,9 +228,13 @@ class _Parser:
         if self._take("("):
             if not self._take("?:") and self._next() == "?":
                 raise self._wrong("has a group of a kind that is not known here")
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise self._wrong(f"has more than {DEEPEST} groups within one another")
             part = self._alternatives()
             if not self._take(")"):
                 raise self._wrong("has a '(' that is not closed")
+            self.depth -= 1
             return part
         if self._next() in "*+?{":
             raise self._wrong(f"has a {self._next()!r} with nothing to repeat")

@@ -125,6 +125,29 @@ def forward(log_probs, scales, silence, tail, labels, factors, lower, align, row
 
 
 @numba.njit(cache=True, nogil=True)
+def log_forward(log_probs, labels):
+    """log P(text), summed over alignments in logarithms: slow, and for numbers of any size.
+
+    What `forward` is for texts whose beginnings are so much more probable than the whole that float64 ends.
+    """
+    T = log_probs.shape[0]
+    S = 2 * labels.shape[0] + 1
+    score = np.full(S, -np.inf)
+    score[0] = log_probs[0, BLANK]
+    if S > 1:
+        score[1] = log_probs[0, labels[0]]
+    for t in range(1, T):
+        for s in range(S - 1, -1, -1):
+            total = score[s]
+            if s >= 1:
+                total = np.logaddexp(total, score[s - 1])
+            if s >= 2 and s % 2 == 1 and labels[s // 2] != labels[s // 2 - 1]:
+                total = np.logaddexp(total, score[s - 2])
+            score[s] = total + log_probs[t, labels[s // 2] if s % 2 == 1 else BLANK]
+    return np.logaddexp(score[S - 1], score[S - 2]) if S > 1 else score[0]
+
+
+@numba.njit(cache=True, nogil=True)
 def frames_of(back, T, L, first_frame, last_frame):
     """Follow the best alignment back: fill the first and last frames [L] of a text; last is -1 before."""
     d = L

@@ -38,6 +38,9 @@ from ocrtrain.decoding.tables import (
 PARENT, SYMBOL, CHILD, SIBLING, PLACE, MODEL, PATTERN, WORDS = range(8)
 
 SMALL, LARGE = 1e-30, 1e30  # between these the beam's best is left as it is
+# The least that a symbol that is possible gains, so that a language model cannot make the beam's best 0. The
+# most is in `settings.py`: e^200 times `LARGE`, and that once more, is far from overflowing.
+LEAST_GAIN = -400.0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -55,15 +58,18 @@ def _ordered_search(table, low, high, symbol, column):
 
 @numba.njit(cache=True, nogil=True)
 def model_step(nodes, values, state, symbol):
-    """Read a symbol in a context: its log-probability, and the context after it."""
+    """Read a symbol in a context: its log-probability, and the context after it.
+
+    A model whose weights of backing off are too large would make more than 1 of it.
+    """
     log_prob = 0.0
     while state != ROOT:
         node = _ordered_search(nodes, nodes[state, FIRST], nodes[state + 1, FIRST], symbol, SYMBOL_OF)
         if node >= 0:
-            return log_prob + values[node, LOG_PROB], nodes[node, FOLLOW]
+            return min(log_prob + values[node, LOG_PROB], 0.0), nodes[node, FOLLOW]
         log_prob += values[state, BACKOFF]
         state = nodes[state, SUFFIX]
-    return log_prob + values[1 + symbol, LOG_PROB], nodes[1 + symbol, FOLLOW]
+    return min(log_prob + values[1 + symbol, LOG_PROB], 0.0), nodes[1 + symbol, FOLLOW]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -121,6 +127,8 @@ def _weigh(node, trie, gains, factors, model, pattern, words):
         state, more = automaton_step(words, state, k)
         gain += more if state >= 0 else -np.inf
         trie[node, WORDS] = state
+    if gain > -np.inf:
+        gain = max(gain, LEAST_GAIN)
     gains[node] = gains[parent] + gain
     factors[node] = np.exp(gain)
 
@@ -367,7 +375,7 @@ def search(
         kept = 0
         for i in range(ready):
             value = values[i]
-            good = value > 0.0 and (value > threshold or (value == threshold and equals > 0))
+            good = value > 0.0 and kept < width and (value > threshold or (value == threshold and equals > 0))
             if good and value == threshold:
                 equals -= 1
             if i < beam:

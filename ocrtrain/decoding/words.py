@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ocrtrain.decoding.automaton import Rules
+from ocrtrain.decoding.settings import text
 from ocrtrain.decoding.tables import DEAD, Automaton
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.text import Charset, normalize
 
 MODES = ("constrain", "reward")
@@ -21,8 +23,12 @@ def read_words(path: str | Path) -> list[str]:
     """Read a file of words in UTF-8, one a line; raises `InputError` if it cannot be read or holds none."""
     try:
         words = normalize(Path(path).read_text(encoding="utf-8-sig")).split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    except UnicodeDecodeError as error:
+        raise InputError(
+            str(path), "cannot be read: it is not UTF-8", "name a file with a word a line."
+        ) from error
+    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+        reason = getattr(error, "strerror", None) or error
         raise InputError(str(path), f"cannot be read: {reason}", "name a file with a word a line.") from error
     if not words:
         raise InputError(str(path), "holds no word", "name a file with a word a line.")
@@ -38,7 +44,10 @@ def word_rules(words: Iterable[str], mode: str, bonus: float, charset: Charset) 
     none is left.
     """
     if mode not in MODES:
-        raise InputError(f"words_mode={mode}", "is not known", f"choose {' or '.join(MODES)}.")
+        raise InputError(f"words_mode={shown(mode)}", "is not known", f"choose {' or '.join(MODES)}.")
+    if not isinstance(words, Iterable) or isinstance(words, Mapping):
+        raise InputError(f"words={shown(words)}", "are no words", "name a file with a word a line.")
+    words = [text("words", word) for word in words]
     index = {symbol: k for k, symbol in enumerate(charset.symbols, 1)}
     children: list[dict[int, int]] = [{}, {}]
     incoming = [0, 0]

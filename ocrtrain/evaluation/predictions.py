@@ -13,6 +13,7 @@ from pathlib import Path
 from ocrtrain.data.skipped import examples
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.judgement import Prediction
+from ocrtrain.json_text import JsonError, parse_json
 
 # What a column may be called: the first name of each is ours, the second the one in what `predict` writes.
 ID, PREDICTION, TRUTH = ("id", "image"), ("prediction", "text"), ("truth", "text")
@@ -67,7 +68,7 @@ class Table:
             )
         for i, cell in enumerate(cells):
             if not isinstance(cell, str):
-                raise self._wrong(i, f"{names[0]} is {json.dumps(cell)}", "give a text in every row.")
+                raise self._wrong(i, f"{names[0]} is {as_json(cell)}", "give a text in every row.")
         return cells  # type: ignore[return-value]
 
     def confidences(self) -> list[float] | None:
@@ -77,11 +78,13 @@ class Table:
 
     def _confidence(self, row: int, cell: object) -> float:
         try:
-            value = float(cell)  # type: ignore[arg-type]
+            value = math.nan if isinstance(cell, bool) else float(cell)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             value = math.nan
         if not 0 <= value <= 1:
-            raise self._wrong(row, f"confidence is {cell!r}", "give a number from 0 to 1, or no such column.")
+            raise self._wrong(
+                row, f"confidence is {as_json(cell)}", "give a number from 0 to 1, or no such column."
+            )
         return value
 
     def _wrong(self, row: int, why: str, way_on: str) -> InputError:
@@ -114,9 +117,9 @@ class Table:
         columns: dict[str, list[object]] = {}
         for number, line in rows:
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(self.what, f"line {number} is not JSON: {error.msg}", "mend it.") from None
+                row = parse_json(line)
+            except JsonError as error:
+                raise InputError(self.what, f"line {number} {error}", "mend it.") from None
             if not isinstance(row, dict) or (columns and row.keys() != columns.keys()):
                 expected = f"an object with {', '.join(columns)}" if columns else "an object"
                 raise InputError(
@@ -125,6 +128,12 @@ class Table:
             for key, value in row.items():
                 columns.setdefault(key, []).append(value)
         return columns
+
+
+def as_json(cell: object) -> str:
+    """Show a cell in a message: a text in quotes, all else as JSON writes it, cut short where it is long."""
+    text = ascii(cell) if isinstance(cell, str) else json.dumps(cell)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def unquoted(cell: str) -> str:

@@ -347,7 +347,7 @@ def test_what_does_not_fit_is_said(shape: tuple[int, ...], lengths: list[int], m
         ({"symbol_threshold": 1.0}, "symbol_threshold"),
         ({"prefix_threshold": -0.1}, "prefix_threshold"),
         ({"words": ["xyz"]}, "can write none"),
-        ({"words": ["a"], "words_mode": "help"}, "words_mode=help"),
+        ({"words": ["a"], "words_mode": "help"}, "words_mode='help'"),
         ({"alphabet": "xyz"}, "shares no symbol"),
         ({"pattern": "[0-9]"}, "is matched by no text"),
         ({"pattern": "a", "alphabet": "b"}, "within the alphabet 'b'"),

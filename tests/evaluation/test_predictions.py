@@ -65,6 +65,17 @@ def test_quotes(cell: str, text: str) -> None:
         ("a.jsonl", '{"id": "1", "prediction": "a"}\n{"id"\n', "line 2 is not JSON"),
         ("a.jsonl", "[1]\n", "line 1 is not an object"),
         ("a.jsonl", '{"id": "1", "prediction": null}\n', "in row 1, prediction is null"),
+        ("a.jsonl", '{"id": "1", "prediction": 1e999}\n', "in row 1, prediction is Infinity"),
+        (
+            "a.jsonl",
+            f'{{"id": "1", "prediction": {9 * "["}{9 * "]"}}}\n',
+            "in row 1, prediction is [[[[[[[[[]",
+        ),
+        ("a.jsonl", "[" * 100_000 + "\n", "line 1 is nested more than 100 levels deep"),
+        ("a.jsonl", '{"id": "1", "prediction": ' + "9" * 5000 + "}\n", "line 1 has an integer of 5,000 dig"),
+        ("a.jsonl", '{"id": "1", "prediction": "a", "confidence": true}\n', "in row 1, confidence is true"),
+        ("a.jsonl", '{"id": "1", "prediction": "a", "confidence": NaN}\n', "in row 1, confidence is NaN"),
+        ("a.jsonl", f'{{"id": "1", "prediction": "a", "confidence": {"9" * 299}}}\n', "in row 1, confidence"),
         ("a.jsonl", '{"id": 1, "prediction": "a"}\n', "in row 1, id is 1"),
     ],
 )
