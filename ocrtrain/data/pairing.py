@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, composed, folded, spelling
 from ocrtrain.data.image import SUFFIXES, legible
-from ocrtrain.data.skipped import NOT_UTF8, SECOND_TEXT
+from ocrtrain.data.skipped import LONGEST, NOT_UTF8, SECOND_TEXT
 from ocrtrain.errors import InputError
 
 TEXT_SUFFIX = ".gt.txt"
@@ -265,6 +265,9 @@ def _lines(file: str) -> Iterator[tuple[int, str | None]]:
         )
     content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     for number, line in enumerate(content.split(b"\n"), start=1):
+        if len(line) > LONGEST:
+            why = f"has a line of more than 1 MB (line {number:,})"
+            raise InputError(legible(file), why, "is it a list of images or a labels file?")
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError:
