@@ -194,7 +194,7 @@ def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
         ):
             while (member := tar.next()) is not None:
                 # A list of all members would outgrow the texts.
-                tar.members = []
+                tar.members = []  # type: ignore[attr-defined]
                 if member.size < 0 or tar.offset <= member.offset:  # it would be read again and again
                     raise tarfile.ReadError("a member of negative size")
                 if member.isdir():
