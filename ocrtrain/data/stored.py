@@ -35,6 +35,9 @@ class Images(Protocol):
     def encoded(self, index: int) -> bytes:
         """Read the image's file, byte for byte; raises `InputError` if it cannot be read."""
 
+    def stored_size(self, index: int) -> int:
+        """Tell how many bytes `encoded` gives, without reading them; -1 where that is not known."""
+
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image, uint8 [H, W] or [H, W, 3]; raises `InputError` if it cannot be read."""
 
@@ -100,6 +103,13 @@ class FileImages:
         """Read the file."""
         return read_file(self.where(index))
 
+    def stored_size(self, index: int) -> int:
+        """Ask the disk for the file's size."""
+        try:
+            return os.stat(self.where(index)).st_size
+        except OSError:
+            return -1
+
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""
         return read_image(self.where(index), channels)
@@ -131,6 +141,10 @@ class EncodedImages(ABC):
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""
         return decode_image(self.encoded(index), channels, legible(self.where(index)))
+
+    def stored_size(self, index: int) -> int:
+        """Not known without reading."""
+        return -1
 
     def size(self, index: int) -> tuple[int, int]:
         """Read the image's width and height."""
