@@ -15,6 +15,7 @@ _WAYS_ON = {
     errno.ENOSPC: "free some space on that disk, or name a folder on another one.",
     errno.EDQUOT: "free some of your quota on that disk, or name a folder on another one.",
     errno.EFBIG: "raise the limit on file sizes (`ulimit -f`), or name a folder on another disk.",
+    errno.EIO: "see whether that disk is full or damaged, or name a folder on another one.",
     errno.EACCES: "make the folder writable for you, or name another one.",
     errno.EPERM: "make the folder writable for you, or name another one.",
     errno.EROFS: "that disk is read-only: name a folder on another one.",

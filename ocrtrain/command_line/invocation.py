@@ -21,6 +21,13 @@ FLAGS = """\
 """
 
 LISTS = ("checkpoint", "predictions")  # of several files, with commas between
+# Paths and names, which may look like numbers.
+TEXTS = (
+    *("data.train", "data.val", "data.test", "data.image_column", "data.text_column", "data.charset"),
+    *("input", "output", "checkpoint", "adapter", "predictions", "truth", "calibrate", "text", "lm"),
+    *("preview", "image_column", "text_column", "init", "resume", "run", "runs", "storage", "decoder.lm"),
+    *("decoder.words", "synthesis.words", "encoder.pretrained"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def parse(command: str, arguments: Sequence[str]) -> Invocation:
     return Invocation(
         command=command,
         config_name=known.config_name or command.replace(" ", "_"),
-        overrides=[taken_literally(word, () if known.multirun else LISTS) for word in known.overrides],
+        overrides=[taken_literally(word, () if known.multirun else LISTS, TEXTS) for word in known.overrides],
         flags=flags,
         config_dir=config_dir,
         help=known.help,

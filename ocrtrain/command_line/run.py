@@ -16,6 +16,7 @@ from ocrtrain.command_line.added_keys import refuse_added_keys
 from ocrtrain.command_line.failures import report, report_input_error
 from ocrtrain.command_line.help_page import example, help_page
 from ocrtrain.command_line.invocation import Invocation, parse
+from ocrtrain.command_line.kinds import settle_kinds
 from ocrtrain.command_line.numbers import refuse_words_for_numbers
 from ocrtrain.command_line.presets import BUILT_IN, refuse_hidden, settings
 from ocrtrain.errors import InputError
@@ -80,6 +81,7 @@ def run_command(invocation: Invocation, config: DictConfig) -> Any:
         )
     refuse_added_keys(invocation, config)
     refuse_words_for_numbers(invocation, config)
+    settle_kinds(invocation, config)
     if (
         invocation.multirun
         and "run" in config

@@ -12,8 +12,8 @@ from ocrtrain.audit import Audit, audit
 from ocrtrain.audit.page import page
 from ocrtrain.audit.summary import as_json, format_audit
 from ocrtrain.commands.progress import Progress
-from ocrtrain.commands.settings import whole_number, worker_count
-from ocrtrain.data.formats import open_lines
+from ocrtrain.commands.settings import plain, whole_number, worker_count
+from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.preprocess import Preprocess
 from ocrtrain.files import write_text_atomically
 from ocrtrain.text import Writing
@@ -33,8 +33,9 @@ def run(config: DictConfig) -> Audit:
     preprocess = Preprocess(data.height, 1, data.width)
     writing = Writing(data.normalization, data.direction)
     # Grey is enough to see what is the same, and a third of the work.
-    places = {name: str(data[name]) for name in SETS if data[name] is not None}
-    sources = {name: open_lines(place) for name, place in places.items()}
+    given = {name: data[name] for name in SETS if data[name] is not None}
+    sources = {name: open_sources(plain(place)) for name, place in given.items()}
+    places = {name: as_typed(plain(place)) for name, place in given.items()}
     with Progress("lines", sum(map(len, sources.values()))) as progress:
         result = audit(
             sources, preprocess, writing, data.charset, config.columns_per_frame, examples, workers, progress

@@ -9,7 +9,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ocrtrain.commands.progress import Progress
-from ocrtrain.data.formats import Columns, open_lines
+from ocrtrain.commands.settings import plain
+from ocrtrain.data.formats import Columns
+from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.formats.writers import WrittenLine, writing
 from ocrtrain.data.skipped import enforce
 from ocrtrain.errors import InputError
@@ -26,11 +28,12 @@ def run(config: DictConfig) -> None:
     """
     output = Path(str(config.output)).expanduser().absolute()
     with writing(str(config.format), output) as writer:
-        source = open_lines(str(config.input), columns=Columns(config.image_column, config.text_column))
-        where = f"input={config.input}"
+        source = open_sources(plain(config.input), columns=Columns(config.image_column, config.text_column))
+        given = as_typed(plain(config.input))
+        where = f"input={given}"
         if notice := enforce(source.skipped, config.max_skipped, where, "max_skipped"):
             log.warning("%s", notice)
-        log.info("%s is %s, %s lines", config.input, source.format, f"{len(source):,}")
+        log.info("%s is %s, %s lines", given, source.format, f"{len(source):,}")
         unreadable: dict[str, list[str]] = {}
         allowed = config.max_skipped - sum(map(len, source.skipped.values()))
         with Progress("lines", len(source)) as progress:

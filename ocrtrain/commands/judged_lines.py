@@ -12,7 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from ocrtrain.data.formats import open_lines
+from ocrtrain.commands.settings import plain
+from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.image import StoredImage
 from ocrtrain.data.skipped import enforce
 from ocrtrain.data.stored import FileImages
@@ -98,12 +99,13 @@ def lines_to_judge(config: DictConfig, files: Sequence[PredictionFile]) -> Lines
 
 def from_data(path: Any, setting: str, allowed: int) -> Lines:
     """Open a set of lines with images; what cannot be used is named, and refused beyond `allowed`."""
-    source = open_lines(path)
+    source = open_sources(plain(path))
     images = source.images
-    if notice := enforce(source.skipped, allowed, f"{setting}={path}"):
+    where = f"{setting}={as_typed(plain(path))}"
+    if notice := enforce(source.skipped, allowed, where):
         log.warning("%s", notice)
     return Lines(
-        where=f"{setting}={path}",
+        where=where,
         names=list(source.names),
         truths=list(source.originals),
         aspects=source.widths(0).tolist(),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
 
 from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
+
+
+def plain(value: Any) -> Any:
+    """Give a setting of one path or several as a text or a list of texts."""
+    return list(value) if isinstance(value, ListConfig) else value
 
 
 def whole_number(config: DictConfig, key: str, least: int) -> int:

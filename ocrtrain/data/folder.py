@@ -8,7 +8,7 @@ import numpy as np
 
 from ocrtrain.data.image import Channels, image_size
 from ocrtrain.data.pairing import Pairs, find_pairs
-from ocrtrain.data.skipped import NOT_UTF8, text_fault
+from ocrtrain.data.skipped import LONGEST, text_fault, text_of
 from ocrtrain.data.stored import FileImages, StoredLines, measure
 from ocrtrain.data.strings import Strings
 from ocrtrain.data.table import LineTable
@@ -36,8 +36,10 @@ def _table(pairs: Pairs) -> LineTable:
     def look(index: int) -> tuple[int, int]:
         # Text and image in one go: on a network disk each of the two takes a while.
         if pairs.in_files:
-            texts[index] = _read_text(os.path.join(pairs.root, pairs.texts[index]))
-        if fault := text_fault(texts[index]):
+            texts[index], fault = _read_text(os.path.join(pairs.root, pairs.texts[index]))
+        else:
+            fault = text_fault(texts[index])
+        if fault:
             raise InputError("", fault, "")
         return image_size(os.path.join(pairs.root, pairs.names[index]))
 
@@ -53,11 +55,9 @@ def _table(pairs: Pairs) -> LineTable:
     )
 
 
-def _read_text(path: str) -> str:
+def _read_text(path: str) -> tuple[str, str | None]:
     try:
         with open(path, "rb") as file:
-            return file.read().decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise InputError("", NOT_UTF8, "") from None
+            return text_of(file.read(LONGEST + 1))
     except OSError as error:
         raise InputError("", f"text cannot be opened ({error.strerror})", "") from error

@@ -26,6 +26,7 @@ from ocrtrain.data.buckets import (
 from ocrtrain.data.checking import Check
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns
+from ocrtrain.data.formats.several import as_typed
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.image import Channels
 from ocrtrain.data.loader import LineLoader, ignore_signals
@@ -226,7 +227,9 @@ class LineData(LightningDataModule):
         return LineDataset(mixed, self.preprocess, self.charset, self.augment, self.seed)
 
     def _name(self, part: Part) -> str:
-        return f"data.mix.{part.name}" if self.mix is not None else f"data.train={self.train_source}"
+        return (
+            f"data.mix.{part.name}" if self.mix is not None else f"data.train={as_typed(self.train_source)}"
+        )
 
     def _seen(self, part: Part) -> set[str]:
         """Collect the characters of a part's texts in the normal form, or those that it draws."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ocrtrain.data.formats import Columns, open_lines
+from ocrtrain.data.formats import Columns
+from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.generated import GeneratedLines
 from ocrtrain.data.image import Channels
 from ocrtrain.data.mixture import Part
@@ -19,7 +20,7 @@ from ocrtrain.synthesis import LineGenerator
 
 log = logging.getLogger(__name__)
 
-Source = str | LineSource
+Source = str | list[str] | tuple[str, ...] | LineSource
 
 DRAWN = 20_000  # lines of a generator in a mixture, unless it says how many
 _ENTRY = ("path", "image_column", "text_column", "val", "generator", "lines", "source", "weight")
@@ -85,10 +86,10 @@ class Opening:
         return parts
 
     def _source(self, source: Source, name: str, columns: Columns) -> LineSource:
-        if not isinstance(source, (str, os.PathLike)):
+        if not isinstance(source, str | os.PathLike | list | tuple):
             return source
-        opened = open_lines(source, self.channels, columns)
-        log.info("%s=%s is %s", name, source, opened.format)
-        if notice := enforce(opened.skipped, self.max_skipped, f"{name}={source}"):
+        opened = open_sources(source, self.channels, columns)
+        log.info("%s=%s is %s", name, as_typed(source), opened.format)
+        if notice := enforce(opened.skipped, self.max_skipped, f"{name}={as_typed(source)}"):
             log.warning("%s", notice)
         return opened

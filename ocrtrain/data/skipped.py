@@ -8,7 +8,10 @@ from ocrtrain.data.image import legible
 from ocrtrain.errors import InputError
 
 EXAMPLES = 3
+LONGEST = 2**20  # bytes of a line's text
+TOO_LONG = "text of more than 1 MB"
 NOT_UTF8 = "text is not UTF-8"
+UTF16 = "text is UTF-16, not UTF-8"
 SECOND_TEXT = "image listed again with another text"
 
 
@@ -16,11 +19,32 @@ def text_fault(text: str) -> str | None:
     """Say why `text` cannot be that of one line; None if it can."""
     if not text or text.isspace():
         return "empty text"
+    if len(text) > LONGEST:
+        return TOO_LONG
     if "\n" in text or "\r" in text:
         return "text of several lines"
     if "\0" in text:
         return "text has NUL bytes (UTF-16?)"
     return None
+
+
+def undecodable(text: str) -> bool:
+    """Tell whether `text` has lone surrogates: bytes that were not UTF-8, or halves of characters in JSON."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def text_of(content: bytes, encoding: str = "utf-8-sig") -> tuple[str, str | None]:
+    """Read the text of a line from the bytes of a file or a value, without its line's end; and what is wrong.
+
+    encoding: "utf-8-sig" takes a byte order mark off, which editors put into files; "utf-8" keeps it.
+    """
+    if len(content) > LONGEST:
+        return "", TOO_LONG
+    try:
+        text = content.decode(encoding).rstrip("\r\n")
+    except UnicodeDecodeError:
+        return "", UTF16 if content.startswith((b"\xff\xfe", b"\xfe\xff")) else NOT_UTF8
+    return text, text_fault(text)
 
 
 def examples(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtrain.data.formats.naming import spelling
 from ocrtrain.data.image import Channels, aspect, decode_image, decoded_size, legible, read_image
 from ocrtrain.data.line import Line
 from ocrtrain.data.skipped import by_reason
@@ -33,6 +34,9 @@ class Images(Protocol):
 
     def encoded(self, index: int) -> bytes:
         """Read the image's file, byte for byte; raises `InputError` if it cannot be read."""
+
+    def stored_size(self, index: int) -> int:
+        """Tell how many bytes `encoded` gives, without reading them; -1 where that is not known."""
 
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image, uint8 [H, W] or [H, W, 3]; raises `InputError` if it cannot be read."""
@@ -86,22 +90,38 @@ class StoredLines:
 
 
 class FileImages:
-    """Images that are files of their own, at the table's names under `root`."""
+    """Image files at the table's names under `root`, as `formats.naming` finds them."""
 
     def __init__(self, root: str, table: LineTable) -> None:
         self.root, self.table = root, table
 
     def where(self, index: int) -> str:
         """Give the image's path."""
-        return os.path.join(self.root, self.table.names[index])
+        return located(self.root, self.table.names[index])
 
     def encoded(self, index: int) -> bytes:
         """Read the file."""
         return read_file(self.where(index))
 
+    def stored_size(self, index: int) -> int:
+        """Ask the disk for the file's size."""
+        try:
+            return os.stat(self.where(index)).st_size
+        except OSError:
+            return -1
+
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""
         return read_image(self.where(index), channels)
+
+
+def located(root: str, name: str) -> str:
+    """Give the path of the file that `name` means under `root`, or what it would be if there is none."""
+    path = os.path.join(root, name)
+    if os.path.exists(path):
+        return path
+    found = spelling(root, name)
+    return path if found is None else os.path.join(root, found)
 
 
 class EncodedImages(ABC):
@@ -121,6 +141,10 @@ class EncodedImages(ABC):
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""
         return decode_image(self.encoded(index), channels, legible(self.where(index)))
+
+    def stored_size(self, index: int) -> int:
+        """Not known without reading."""
+        return -1
 
     def size(self, index: int) -> tuple[int, int]:
         """Read the image's width and height."""

@@ -88,7 +88,8 @@ def test_what_cannot_be_used_is_gathered_by_reason(tmp_path: Path) -> None:
     assert found == {
         NO_TEXT: ["lonely.png"],
         "empty text": ["blank.png", "empty.png"],
-        "text is not UTF-8": ["latin1.png", "utf16.png"],
+        "text is not UTF-8": ["latin1.png"],
+        "text is UTF-16, not UTF-8": ["utf16.png"],
         "text of several lines": ["page.png"],
         "is empty (0 bytes)": ["void.png"],
         not_an_image: ["letter.png"],

@@ -13,7 +13,7 @@ from ocrtrain.data.formats.lmdb_tree import read_keys
 from ocrtrain.data.formats.slices import Slices
 from ocrtrain.data.image import Channels, legible
 from ocrtrain.data.pairing import NO_IMAGE
-from ocrtrain.data.skipped import NOT_UTF8, text_fault
+from ocrtrain.data.skipped import LONGEST, text_of
 from ocrtrain.data.stored import StoredLines, measured
 from ocrtrain.data.strings import Strings
 from ocrtrain.data.table import LineTable, remembered, stamp
@@ -60,7 +60,8 @@ def read_table(file: str) -> LineTable:
             sizes.append(value.size)
         elif value.key in (COUNT.encode(), ASPECTS.encode()):
             others[value.key] = content[value.offset : value.offset + value.size].tobytes()
-    count = _count(file, others.get(COUNT.encode()), max((0, *found[b"image"][0][-1:])))
+    there = max(len(set(numbers)) for numbers, _, _ in found.values())
+    count = _count(file, others.get(COUNT.encode()), there)
     skipped: dict[str, list[str]] = {}
     images, labels = (
         {number: (at, size) for number, at, size in zip(*found[kind], strict=True) if 0 < number <= count}
@@ -77,11 +78,7 @@ def read_table(file: str) -> LineTable:
             fault = "sample is missing" if number not in images and number not in labels else fault
         else:
             at, size = labels[number]
-            try:
-                text = content[at : at + size].tobytes().decode("utf-8")
-                fault = text_fault(text)
-            except UnicodeDecodeError:
-                fault = NOT_UTF8
+            text, fault = text_of(content[at : at + min(size, LONGEST + 1)].tobytes(), "utf-8")
         if fault:
             skipped.setdefault(fault, []).append(name)
             continue
@@ -105,7 +102,7 @@ def read_table(file: str) -> LineTable:
     )
 
 
-def _count(file: str, written: bytes | None, highest: int) -> int:
+def _count(file: str, written: bytes | None, there: int) -> int:
     way_on = "it should have image-%09d, label-%09d and num-samples (see docs/data.md)."
     if written is None:
         raise InputError(legible(file), f"is an LMDB without {COUNT}", way_on)
@@ -114,6 +111,7 @@ def _count(file: str, written: bytes | None, highest: int) -> int:
     except ValueError:
         count = -1
     # Each of the missing ones is named: a damaged number must not make billions of names.
-    if count < 0 or count > 2 * highest + 1000:
-        raise InputError(legible(file), f"has {written[:20]!r} for {COUNT}", way_on)
+    if count < 0 or count > 2 * there + 1000:
+        why = f"has {written[:20]!r} for {COUNT}, and {there:,} samples"
+        raise InputError(legible(file), why, way_on)
     return count

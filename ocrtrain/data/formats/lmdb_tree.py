@@ -82,6 +82,7 @@ def _walk(view: memoryview, page_size: int, root: int) -> Iterator[Value]:
     seen = np.zeros(pages, np.bool_)
     stack = [(root, 0)]
     previous = b""
+    room = len(view)  # values do not share their bytes, or reading them all could take for ever
     while stack:
         number, depth = stack.pop()
         if number >= pages or seen[number] or depth > _DEEPEST:
@@ -104,6 +105,9 @@ def _walk(view: memoryview, page_size: int, root: int) -> Iterator[Value]:
                 if value.key <= previous and previous:
                     raise Damaged(f"the keys on page {number} are not in order")
                 previous = value.key
+                room -= len(value.key) + value.size
+                if room < 0:
+                    raise Damaged("its values are larger together than the file")
                 yield value
         else:
             raise Damaged(f"page {number} is of no known kind")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ocrtrain.cores import in_order
 from ocrtrain.data.formats.columns import HEIGHT, WIDTH, Columns
 from ocrtrain.data.image import MAX_ASPECT
+from ocrtrain.data.skipped import LONGEST
 from ocrtrain.data.strings import Strings, StringsBuilder
 from ocrtrain.data.table import LineTable
 from ocrtrain.errors import InputError
@@ -110,7 +111,7 @@ def _rows(read: Callable[..., tuple[int, int, int]], content: bytes) -> Rows | N
     lengths, sizes = np.empty((2, lines), np.uint32), np.empty((2, lines))
     block = np.frombuffer(content, np.uint8)
     count, name_end, text_end = read(block, names=names, texts=texts, lengths=lengths, sizes=sizes)
-    if count < 0:
+    if count < 0 or lengths[1, :count].max(initial=0) > LONGEST:
         return None
     return (names[:name_end], lengths[0]), (texts[:text_end], lengths[1]), aspects_of(*sizes)
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from ocrtrain.data.formats.columns import HEIGHT, WIDTH, Columns
 from ocrtrain.data.formats.manifest_quick import aspects_of
 from ocrtrain.data.image import legible
-from ocrtrain.data.skipped import NOT_UTF8, text_fault
+from ocrtrain.data.skipped import LONGEST, NOT_UTF8, text_fault, undecodable
 from ocrtrain.data.strings import StringsBuilder
 from ocrtrain.data.table import LineTable
 from ocrtrain.errors import InputError
+from ocrtrain.json_text import JsonError, parse_json
 
 _BLOCK = 2**22  # bytes read at once
 
@@ -45,7 +46,7 @@ def _aspects(widths: Sequence[Any], heights: Sequence[Any]) -> NDArray[np.float3
     """Divide widths by heights; NaN where they say nothing sensible."""
     try:
         width, height = np.array(widths, np.float64), np.array(heights, np.float64)
-    except (TypeError, ValueError):  # some of them are empty, or no numbers
+    except (TypeError, ValueError, OverflowError):  # some of them are empty, or no numbers
         width, height = (np.array([_number(v) for v in values]) for values in (widths, heights))
     return aspects_of(width, height)
 
@@ -53,7 +54,7 @@ def _aspects(widths: Sequence[Any], heights: Sequence[Any]) -> NDArray[np.float3
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
@@ -78,17 +79,19 @@ def _rows(file: str, columns: Columns, skipped: defaultdict[str, list[str]]) -> 
 def _fault(row: Row) -> str | None:
     name, text = row[0], row[1]
     # Nearly all rows have none of this, and there may be millions.
-    if text.isprintable() and name.isprintable() and name and text and text[-1] != " ":
+    if (
+        text.isprintable()
+        and name.isprintable()
+        and name
+        and text[-1:] not in ("", " ")
+        and len(text) <= LONGEST
+    ):
         return None
     if not name or "\0" in name or "\n" in name:
         return "row without an image's name"
-    if _undecodable(text) or _undecodable(name):
+    if undecodable(text) or undecodable(name):
         return NOT_UTF8
     return text_fault(text)
-
-
-def _undecodable(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _blocks(file: str) -> Iterator[tuple[int, list[str]]]:
@@ -98,33 +101,35 @@ def _blocks(file: str) -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with open(file, "rb") as stream:
-            number, rest = 1, b""
+            number, rest, end = 1, b"", b"\n"
             while block := stream.read(_BLOCK):
                 if number == 1 and not rest:
                     if b"\0" in block[:4096] or block.startswith((b"\xff\xfe", b"\xfe\xff")):
                         why = "is not a text file in UTF-8"
                         raise InputError(legible(file), why, "save it as UTF-8.")
                     block = block.removeprefix(b"\xef\xbb\xbf")
-                content, newline, rest_now = (rest + block).rpartition(b"\n")
+                    if b"\n" not in block and b"\r" in block:  # as on Macs before 2001
+                        end = b"\r"
+                content, newline, rest_now = (rest + block).rpartition(end)
                 if not newline:
                     rest = rest_now
                     if len(rest) > 2**28:
                         raise InputError(legible(file), "has a line of 256 MB", "is it a manifest?")
                     continue
                 rest = rest_now
-                lines = _decoded(content)
+                lines = _decoded(content, end)
                 yield number, lines
                 number += len(lines)
             if rest:
-                yield number, _decoded(rest)
+                yield number, _decoded(rest, end)
     except OSError as error:
         why = f"cannot be opened ({error.strerror})"
         raise InputError(legible(file), why, "check the path and its permissions.") from error
 
 
-def _decoded(content: bytes) -> list[str]:
-    lines = content.decode("utf-8", "surrogateescape").split("\n")
-    return [line.removesuffix("\r") for line in lines] if b"\r" in content else lines
+def _decoded(content: bytes, end: bytes) -> list[str]:
+    lines = content.decode("utf-8", "surrogateescape").split(end.decode())
+    return [line.removesuffix("\r") for line in lines] if end == b"\n" and b"\r" in content else lines
 
 
 def _tsv(file: str, columns: Columns) -> Iterator[tuple[int, list[Row | str]]]:
@@ -247,9 +252,9 @@ def _object(line: str) -> dict[str, Any] | str:
     if not line.strip():
         return ""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return NOT_UTF8 if _undecodable(line) else "row is not JSON"
+        value = parse_json(line)
+    except JsonError:
+        return NOT_UTF8 if undecodable(line) else "row is not JSON"
     return value if isinstance(value, dict) else "row is not a JSON object"
 
 
@@ -270,5 +275,5 @@ def _twice(line: str) -> str | None:
             doubled.extend(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
         return value
 
-    json.loads(line, object_pairs_hook=look)
+    parse_json(line, look)
     return doubled[0] if doubled else None

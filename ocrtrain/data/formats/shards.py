@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +17,20 @@ from ocrtrain.data.formats.columns import Columns
 from ocrtrain.data.formats.slices import Slices
 from ocrtrain.data.image import SUFFIXES, Channels, legible
 from ocrtrain.data.pairing import NO_IMAGE
-from ocrtrain.data.skipped import NOT_UTF8, text_fault
+from ocrtrain.data.skipped import LONGEST, NOT_UTF8, text_fault, text_of, undecodable
 from ocrtrain.data.stored import StoredLines, measured
 from ocrtrain.data.strings import Strings
 from ocrtrain.data.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
+from ocrtrain.json_text import JsonError, parse_json
 
 TEXTS = ("txt", "gt.txt", "text", "json")  # the first that a sample has is taken
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
-_LARGEST_TEXT = 2**20
-_MOST_FILES = 100_000
+_LARGEST_HEADER = 2**20
+_MOST_FILES, _MOST_DIGITS = 100_000, 18
 
 
 def expand(pattern: str) -> list[str]:
@@ -39,16 +39,26 @@ def expand(pattern: str) -> list[str]:
     if match is None:
         return sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
     if bounds := _RANGE.fullmatch(match[1]):
+        if max(map(len, bounds.groups())) > _MOST_DIGITS:
+            raise _too_many(pattern)
         first, last = int(bounds[1]), int(bounds[2])
         if abs(last - first) > _MOST_FILES:
-            raise InputError(pattern, "means more than 100,000 files", "mend the numbers in the braces.")
+            raise _too_many(pattern)
         digits = len(bounds[1]) if bounds[1].startswith("0") or len(bounds[1]) == len(bounds[2]) else 0
         step = 1 if last >= first else -1
         parts = [f"{number:0{digits}}" for number in range(first, last + step, step)]
     else:
         parts = match[1].split(",")
-    rest = [pattern[: match.start()] + part + pattern[match.end() :] for part in parts]
-    return [name for whole in rest for name in expand(whole)]
+    found: list[str] = []
+    for part in parts:
+        found += expand(pattern[: match.start()] + part + pattern[match.end() :])
+        if len(found) > _MOST_FILES + 1:
+            raise _too_many(pattern)
+    return found
+
+
+def _too_many(pattern: str) -> InputError:
+    return InputError(legible(pattern), "means more than 100,000 files", "mend the numbers in the braces.")
 
 
 def open_shards(
@@ -129,37 +139,43 @@ def _samples(file: str, columns: Columns, skipped: dict[str, list[str]]) -> Iter
             if sample.texts:
                 skip(NO_IMAGE, key.removeprefix("/"))
             continue
-        try:
-            text = _text(sample.texts, columns)
-        except UnicodeDecodeError:
-            skip(NOT_UTF8, sample.name)
-        except ValueError as error:
-            skip(str(error), sample.name)
-        else:
+        text, fault = _text(sample.texts, columns)
+        if fault is None:
             yield sample, text
+        else:
+            skip(fault, sample.name)
 
 
-def _text(texts: dict[str, bytes], columns: Columns) -> str:
+def _text(texts: dict[str, bytes], columns: Columns) -> tuple[str, str | None]:
     suffix = next((suffix for suffix in TEXTS if suffix in texts), None)
     if suffix is None:
-        raise ValueError("image without a text (no .txt or .json under its key)")
-    text = texts[suffix].decode("utf-8-sig")
-    if suffix == "json":
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            raise ValueError("text is not JSON") from None
-        keys = value if isinstance(value, dict) else {}
-        name = columns.text_key(keys)
-        found = keys.get(name) if name else None
-        if not isinstance(found, str):
-            raise ValueError("JSON without a text (no string under a usual name)")
-        text = found
-    else:
-        text = text.rstrip("\r\n")
-    if fault := text_fault(text):
-        raise ValueError(fault)
-    return text
+        return "", "image without a text (no .txt or .json under its key)"
+    if suffix != "json" or len(texts[suffix]) > LONGEST:
+        return text_of(texts[suffix])
+    try:
+        value = parse_json(texts[suffix])
+    except JsonError:
+        return "", "text is not JSON"
+    keys = value if isinstance(value, dict) else {}
+    name = columns.text_key(keys)
+    found = keys.get(name) if name else None
+    if not isinstance(found, str):
+        return "", "JSON without a text (no string under a usual name)"
+    return found, NOT_UTF8 if undecodable(found) else text_fault(found)
+
+
+class _Bounded:
+    """A file of which no more than a header is read at once, whatever size `tarfile` finds written there."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.tell, self.seek, self.name = file.tell, file.seek, file.name
+
+    def read(self, size: int) -> bytes:
+        """Read `size` bytes; refuses the names and attributes (pax) that are larger than any."""
+        if size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self.file.read(size)
 
 
 def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
@@ -167,24 +183,37 @@ def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
     assert callable(skip)
     whole = os.path.getsize(file)
     try:
-        with tarfile.open(file, "r:", encoding="utf-8", errors="surrogateescape") as tar:
+        with (
+            open(file, "rb") as raw,
+            tarfile.open(
+                fileobj=cast(BinaryIO, _Bounded(raw)),
+                mode="r:",
+                encoding="utf-8",
+                errors="surrogateescape",
+            ) as tar,
+        ):
             while (member := tar.next()) is not None:
                 # A list of all members would outgrow the texts.
                 tar.members = []  # type: ignore[attr-defined]
+                if member.size < 0 or tar.offset <= member.offset:  # it would be read again and again
+                    raise tarfile.ReadError("a member of negative size")
+                if member.isdir():
+                    continue
                 if not member.isfile() or member.issparse():
+                    skip("is a link, a device or a file with holes, not a plain file", member.name)
                     continue
                 end = member.offset_data + member.size
-                if end > whole or member.size < 0:
+                if end > whole:
                     skip("lies beyond the end of the shard, which is cut short", member.name)
                     return
                 suffix = member.name.rpartition("/")[2].partition(".")[2].lower()
                 content = b""
-                if suffix in TEXTS and member.size <= _LARGEST_TEXT:
-                    stream = tar.extractfile(member)
-                    content = b"" if stream is None else stream.read()
+                if suffix in TEXTS:
+                    raw.seek(member.offset_data)
+                    content = raw.read(min(member.size, LONGEST + 1))
                 yield member.name, member.offset_data, member.size, content
             end = tar.offset
-    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError) as error:
         if isinstance(error, OSError) and error.strerror:
             why = f"cannot be opened ({error.strerror})"
             raise InputError(legible(file), why, "check the path and its permissions.") from error

@@ -25,6 +25,10 @@ class Slices(EncodedImages):
         """Give the path of the file and the image's name in it."""
         return f"{self.files[int(self.table.places['file'][index])]}#{self.table.names[index]}"
 
+    def stored_size(self, index: int) -> int:
+        """Look up the slice's length."""
+        return int(self.table.places["size"][index])
+
     def encoded(self, index: int) -> bytes:
         """Read the image's bytes."""
         places = self.table.places

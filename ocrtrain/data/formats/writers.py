@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -25,6 +26,7 @@ PER_SHARD = 10_000
 
 _BOM = "\ufeff"
 _FIRST_MAP = 2**26  # bytes; it doubles when it is full
+_SPARE = 2**16  # bytes: a few pages, which LMDB writes besides what it is given
 
 
 class WrittenLine(NamedTuple):
@@ -131,8 +133,10 @@ class LmdbWriter:
                 "format=lmdb", "needs the package lmdb", 'pip install "ocrtrain[formats]"'
             ) from None
         self._full: type[Exception] = lmdb.MapFullError
+        self._refused: type[Exception] = lmdb.Error
         self.folder, self._size = folder, _FIRST_MAP
-        self._environment: Any = lmdb.open(str(folder), map_size=self._size, sync=False, metasync=False)
+        with self._as_os_error():
+            self._environment: Any = lmdb.open(str(folder), map_size=self._size, sync=False, metasync=False)
         self._waiting: list[tuple[bytes, bytes]] = []
         self._bytes = 0
         self._aspects: list[float] = []
@@ -155,7 +159,8 @@ class LmdbWriter:
             (ASPECTS.encode(), np.array(self._aspects, "<f4").tobytes()),
         ]
         self._put()
-        self._environment.sync(True)
+        with self._as_os_error():
+            self._environment.sync(True)
         self._environment.close()
         with suppress(OSError):  # only the processes that write one need it
             (self.folder / "lock.mdb").unlink()
@@ -164,7 +169,7 @@ class LmdbWriter:
     def _put(self) -> None:
         while True:
             try:
-                with self._environment.begin(write=True) as transaction:
+                with self._as_os_error(), self._environment.begin(write=True) as transaction:
                     for key, value in self._waiting:
                         transaction.put(key, value)
                 break
@@ -172,6 +177,20 @@ class LmdbWriter:
                 self._size *= 2
                 self._environment.set_mapsize(self._size)
         self._waiting, self._bytes = [], 0
+
+    @contextmanager
+    def _as_os_error(self) -> Iterator[None]:
+        """Turn the library's errors, which carry the system's reason as a text, into the system's."""
+        try:
+            yield
+        except self._full:
+            raise
+        except self._refused as error:
+            reason = str(error).rpartition(": ")[2]
+            number = next((n for n in errno.errorcode if os.strerror(n) == reason), errno.EIO)
+            if number == errno.EIO and shutil.disk_usage(self.folder).free <= self._bytes + _SPARE:
+                number = errno.ENOSPC  # of a write that was cut short, the library says no more
+            raise OSError(number, os.strerror(number)) from error
 
 
 WRITERS: dict[str, Callable[[Path], LineWriter]] = {
