@@ -15,6 +15,7 @@ from ocrtrain.data.formats.pages import cut_out, named_lines, open_picture
 from ocrtrain.data.formats.recognise import page_files
 from ocrtrain.data.image import SUFFIXES, legible
 from ocrtrain.data.pairing import files_under, read_list
+from ocrtrain.data.stored import located
 from ocrtrain.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def find_images(wanted: str) -> list[str]:
             raise InputError(
                 f"input={wanted}", "is neither an image nor a list in UTF-8", "give images or a list of them."
             )
-        found = [os.path.join(os.path.dirname(wanted), name) for name in listed]
+        found = [located(os.path.dirname(wanted), name) for name in listed]
     elif os.path.exists(wanted):
         found = [wanted]
     else:

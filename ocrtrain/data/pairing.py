@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, composed, folded, spelling
 from ocrtrain.data.image import SUFFIXES, legible
 from ocrtrain.data.skipped import NOT_UTF8, SECOND_TEXT
 from ocrtrain.errors import InputError
@@ -79,11 +80,16 @@ def pair_folder(folder: str) -> Pairs:
         )
     pairs = Pairs(folder, in_files=True)
     images_of: dict[str, list[str]] = {}
+    alone: list[str] = []
     for image in images:
         text = next((text_of[stem] for stem in _stems(image) if stem in text_of), None)
         if text is None:
-            pairs.skipped[NO_TEXT].append(image)
+            alone.append(image)
         else:
+            images_of.setdefault(text, []).append(image)
+    if alone:
+        rest = [stem for stem, text in text_of.items() if text not in images_of]
+        for image, text in _pair_folded(alone, rest, text_of, pairs.skipped):
             images_of.setdefault(text, []).append(image)
     chosen = {}
     for text, (first, *others) in images_of.items():
@@ -98,6 +104,31 @@ def pair_folder(folder: str) -> Pairs:
     return pairs
 
 
+def _pair_folded(
+    images: list[str], stems: list[str], text_of: dict[str, str], skipped: defaultdict[str, list[str]]
+) -> Iterator[tuple[str, str]]:
+    """Pair images and texts that are left over by names that differ only in case or Unicode form."""
+    alike: dict[str, list[str]] = {}
+    for stem in stems:
+        alike.setdefault(folded(stem), []).append(stem)
+    fitting: dict[str, set[str]] = {}
+    wanted: dict[str, set[str]] = {}
+    for image in images:
+        own = _stems(image)
+        fits = {stem for spelled in own for stem in alike.get(folded(spelled), ())}
+        same = {stem for stem in fits if composed(stem) in map(composed, own)}
+        fitting[image] = same or fits
+        for stem in fitting[image]:
+            wanted.setdefault(stem, set()).add(own[-1])
+    for image, fits in fitting.items():
+        if len(fits) == 1 and len(wanted[next(iter(fits))]) == 1:
+            yield image, text_of[fits.pop()]
+        elif fits:
+            skipped[AMBIGUOUS].append(f"{image} ({', '.join(sorted(text_of[stem] for stem in fits))})")
+        else:
+            skipped[NO_TEXT].append(image)
+
+
 def pair_list(file: str) -> Pairs:
     """Pair every image that `file` lists with the NAME.gt.txt beside it, in the file's order."""
     root = os.path.dirname(file)
@@ -106,12 +137,17 @@ def pair_list(file: str) -> Pairs:
     if undecodable:
         pairs.skipped["path is not UTF-8"] = undecodable
     for listed in names:
-        name = _existing(root, listed)
-        if name is None:
-            pairs.skipped["does not exist"].append(listed)
+        try:
+            name = spelling(root, listed)
+            if name is None:
+                why = "is a folder" if os.path.isdir(os.path.join(root, listed)) else "does not exist"
+                pairs.skipped[why].append(listed)
+                continue
+            found = (spelling(root, stem + TEXT_SUFFIX) for stem in _stems(name))
+            text = next((text for text in found if text is not None), None)
+        except AmbiguousNameError as error:
+            pairs.skipped[error.why].append(f"{listed} ({', '.join(error.files)})")
             continue
-        texts = (stem + TEXT_SUFFIX for stem in _stems(name))
-        text = next((text for text in texts if os.path.exists(os.path.join(root, text))), None)
         if text is None:
             pairs.skipped[NO_TEXT].append(name)
         else:
@@ -137,7 +173,11 @@ def pair_labels(file: str, whole_folder: bool = False) -> Pairs:
         if not line.strip():
             continue
         listed, text = split_label(line)
-        name = _existing(root, os.path.join("images", listed)) or _existing(root, listed)
+        try:
+            name = spelling(root, os.path.join("images", listed)) or spelling(root, listed)
+        except AmbiguousNameError as error:
+            pairs.skipped[error.why].append(f"{listed} ({where}: {', '.join(error.files)})")
+            continue
         if name is None:
             pairs.skipped[NO_IMAGE].append(f"{listed} ({where})")
         elif text_of.setdefault(name, text) != text:
@@ -207,14 +247,6 @@ def _stems(image: str) -> list[str]:
     """Name the stems under which the text of `image` may lie, the likeliest first."""
     stem = os.path.splitext(image)[0]
     return [stem, stem[:-4]] if stem.lower().endswith(VARIANTS) else [stem]
-
-
-def _existing(root: str, name: str) -> str | None:
-    """Return `name` as it exists under `root`, with Windows' separators turned if need be."""
-    for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
-        if os.path.exists(os.path.join(root, spelling)):
-            return spelling
-    return None
 
 
 def _lines(file: str) -> Iterator[tuple[int, str | None]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtrain.data.formats.naming import spelling
 from ocrtrain.data.image import Channels, aspect, decode_image, decoded_size, legible, read_image
 from ocrtrain.data.line import Line
 from ocrtrain.data.skipped import by_reason
@@ -86,14 +87,14 @@ class StoredLines:
 
 
 class FileImages:
-    """Images that are files of their own, at the table's names under `root`."""
+    """Image files at the table's names under `root`, as `formats.naming` finds them."""
 
     def __init__(self, root: str, table: LineTable) -> None:
         self.root, self.table = root, table
 
     def where(self, index: int) -> str:
         """Give the image's path."""
-        return os.path.join(self.root, self.table.names[index])
+        return located(self.root, self.table.names[index])
 
     def encoded(self, index: int) -> bytes:
         """Read the file."""
@@ -102,6 +103,15 @@ class FileImages:
     def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
         """Read the image."""
         return read_image(self.where(index), channels)
+
+
+def located(root: str, name: str) -> str:
+    """Give the path of the file that `name` means under `root`, or what it would be if there is none."""
+    path = os.path.join(root, name)
+    if os.path.exists(path):
+        return path
+    found = spelling(root, name)
+    return path if found is None else os.path.join(root, found)
 
 
 class EncodedImages(ABC):

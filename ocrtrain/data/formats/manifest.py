@@ -11,14 +11,14 @@ import time
 from collections import defaultdict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ocrtrain.data.formats.columns import Columns
 from ocrtrain.data.formats.manifest_quick import read_quickly
 from ocrtrain.data.formats.manifest_rows import read_rows
 from ocrtrain.data.image import Channels, image_size, legible
 from ocrtrain.data.skipped import SECOND_TEXT
-from ocrtrain.data.stored import FileImages, StoredLines, measure
+from ocrtrain.data.stored import FileImages, StoredLines, located, measure
+from ocrtrain.data.strings import Strings
 from ocrtrain.data.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
 
@@ -54,13 +54,11 @@ def read_manifest(file: str, columns: Columns) -> LineTable:
     table = read_quickly(file, columns)
     if table is None:  # it has a fault, which only a closer look can name
         table = read_rows(file, columns)
-    skipped = defaultdict(list, table.skipped)
-    table = table.select(_first_of_each(table, skipped))
-    table.skipped = skipped
-    return _with_sizes(table, os.path.dirname(file), file)
+    table.skipped = defaultdict(list, table.skipped)
+    return _with_sizes(_first_of_each(table), os.path.dirname(file), file)
 
 
-def _first_of_each(table: LineTable, skipped: defaultdict[str, list[str]]) -> NDArray[np.bool_]:
+def _first_of_each(table: LineTable) -> LineTable:
     """Leave out an image that is listed again with another text."""
     kept = np.ones(len(table), np.bool_)
     hashes = table.names.hashes()
@@ -68,13 +66,13 @@ def _first_of_each(table: LineTable, skipped: defaultdict[str, list[str]]) -> ND
     twice = in_order[1:][in_order[1:] == in_order[:-1]]
     del in_order
     if not len(twice):
-        return kept
+        return table
     first: dict[str, str] = {}
     for i in np.flatnonzero(np.isin(hashes, twice)).tolist():
         if first.setdefault(table.names[i], table.texts[i]) != table.texts[i]:
             kept[i] = False
-            skipped[SECOND_TEXT].append(table.names[i])
-    return kept
+            table.skipped.setdefault(SECOND_TEXT, []).append(table.names[i])
+    return table.select(kept)
 
 
 def _with_sizes(table: LineTable, root: str, file: str) -> LineTable:
@@ -86,8 +84,14 @@ def _with_sizes(table: LineTable, root: str, file: str) -> LineTable:
         message = "%s: reading the sizes of %s images (it has no columns width and height)"
         log.info(message, legible(file), f"{len(unknown):,}")
 
+    found: dict[int, str] = {}  # images that lie under another name than the one that is written
+
     def look(i: int) -> tuple[int, int]:
-        return image_size(os.path.join(root, table.names[int(unknown[i])]))
+        name = table.names[int(unknown[i])]
+        path = located(root, name)
+        if path != os.path.join(root, name):
+            found[int(unknown[i])] = os.path.relpath(path, root)
+        return image_size(path)
 
     aspects, faults = measure(len(unknown), look)
     if not table.aspects.flags.writeable:
@@ -97,4 +101,8 @@ def _with_sizes(table: LineTable, root: str, file: str) -> LineTable:
         table.skipped.setdefault(why, []).append(table.names[int(unknown[i])])
     if len(unknown) > _SAY_AFTER:
         log.info("that took %.0f s", time.monotonic() - began)
-    return table.select(~np.isnan(table.aspects))
+    known = ~np.isnan(table.aspects)
+    if found:  # one image in two spellings shows only now
+        table.names = Strings.of(found.get(i, name) for i, name in enumerate(table.names))
+        return _first_of_each(table.select(known))
+    return table.select(known)
