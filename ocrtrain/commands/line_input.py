@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrtrain.data.formats.page import Page, PageLine, read_page
-from ocrtrain.data.formats.pages import cut_out, named_lines, open_picture
+from ocrtrain.data.formats.page_image import open_picture
+from ocrtrain.data.formats.pages import cut_out, named_lines
 from ocrtrain.data.formats.recognise import page_files
 from ocrtrain.data.image import SUFFIXES, legible
 from ocrtrain.data.pairing import files_under, read_list
@@ -76,15 +77,17 @@ def lines_of(paths: Iterable[str], items: deque[Item]) -> Iterator[Any]:
             if not page.lines:
                 log.info("%s: %s without lines", legible(path), page.kind)
                 continue
-            picture, scale = open_picture(page)
+            picture = open_picture(page)
         except InputError as error:
             items.append(Item(legible(path)))
             yield error
             continue
+        if picture.doubt is not None:
+            log.warning("%s: %s", legible(path), picture.doubt)
         for name, line in named_lines(page):
             item = f"{legible(path)}#{name}"
             try:
-                image = cut_out(line, picture, scale)
+                image = cut_out(line, picture)
             except InputError as error:
                 items.append(Item(item, page, line))
                 yield InputError(item, error.why, error.way_on)

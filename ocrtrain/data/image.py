@@ -38,14 +38,18 @@ _EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_PHOTOMETRIC = 256, 257, 258, 262
 
 
-def read_image(path: Path, channels: Channels, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(
+    path: Path, channels: Channels, max_pixels: int = MAX_PIXELS, upright: bool = True
+) -> NDArray[np.uint8]:
     """Read the image at `path` upright, as uint8 [H, W] (1 channel, grey) or [H, W, 3] (RGB).
 
+    With `upright` false, its pixels come as they are stored, whatever its EXIF data say of the camera's turn.
     16-bit values are scaled, transparency is laid on white, and of several pages the first is read.
     Raises `InputError` for a file that is missing, empty, no image, damaged, or larger than `max_pixels`.
     """
     with _open(path, legible(path), max_pixels) as image:
-        return _pixels(image, channels, legible(path))
+        turn = 1 if upright else camera_turn(image)
+        return as_stored(_pixels(image, channels, legible(path)), turn)
 
 
 def decode_image(content: bytes, channels: Channels, name: str) -> NDArray[np.uint8]:
@@ -58,6 +62,12 @@ def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Tell (width, height) of the upright image at `path` from its header alone; raises as `read_image`."""
     with _open(path, legible(path), max_pixels) as image:
         return _upright_size(image)
+
+
+def image_turn(path: Path, max_pixels: int = MAX_PIXELS) -> int:
+    """Tell how the camera was held, 1 (upright) to 8 as in EXIF; raises as `read_image`."""
+    with _open(path, legible(path), max_pixels) as image:
+        return camera_turn(image)
 
 
 def decoded_size(content: bytes, name: str) -> tuple[int, int]:
@@ -85,12 +95,20 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     tags: dict[int, Any] | None = getattr(image, "tag_v2", None)
     if tags is not None:  # TIFF; whether image.size is upright already differs between Pillow's versions
         width, height = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
-        turned = tags.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     else:
         width, height = image.size
+    return (height, width) if camera_turn(image) in (5, 6, 7, 8) else (width, height)
+
+
+def camera_turn(image: Image.Image) -> int:
+    """Tell the orientation of an image that is not loaded yet, 1 to 8 as in EXIF, from its header."""
+    tags: dict[int, Any] | None = getattr(image, "tag_v2", None)
+    if tags is not None:
+        turn = tags.get(ExifTags.Base.Orientation, 1)
+    else:
         # Without one of these keys Pillow would decode a whole PNG to look for more.
-        turned = bool(image.info.keys() & _EXIF_KEYS) and _orientation(image) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+        turn = _orientation(image) if image.info.keys() & _EXIF_KEYS else 1
+    return turn if turn in range(1, 9) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +277,17 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def as_stored(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """Turn an upright image back to how a camera held that way stored it."""
+    if turn in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if turn in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if turn in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
     return np.ascontiguousarray(pixels)
 
 

@@ -167,13 +167,13 @@ def test_what_cannot_be_read_is_named_and_the_rest_is(
     file.write_text(file.read_text().replace('<Coords points="31,', '<Coords points="x', 1))
     file = tmp_path / "book/c/p.xml"
     file.write_text(file.read_text().replace("TextLine", "Other"))
-    (tmp_path / "book/d/p.xml").write_text("<mets><PcGts/></mets>")
+    (tmp_path / "book/d/p.xml").write_text("<PcGts><Page>")
     ended = command("predict", f"checkpoint={best}", "input=book", "output=read")
     assert ended.returncode == 2
-    assert "left out: book/a/p.xml: its image 'p.png' is neither beside it" in ended.stderr
-    assert "left out: book/b/p.xml#l1: line without an outline" in ended.stderr
+    assert "left out: book/a/p.xml: its image is neither beside it" in ended.stderr
+    assert "left out: book/b/p.xml#l1: outline of the line cannot be read" in ended.stderr
     assert "book/c/p.xml: PAGE XML without lines" in ended.stderr
-    assert "left out: book/d/p.xml: is XML that is neither PAGE nor ALTO" in ended.stderr
+    assert "left out: book/d/p.xml: is damaged or no XML" in ended.stderr
     assert "read 3 of 6 lines into read" in ended.stderr and "Traceback" not in ended.stderr
     assert sorted(str(f.relative_to(tmp_path / "read")) for f in tmp_path.glob("read/**/*.xml")) == [
         "b/p.xml",

@@ -6,9 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ocrtrain.data.formats.baseline import check
+from ocrtrain.data.image import MAX_PIXELS
 from ocrtrain.errors import InputError
 
 LONGEST = 20_000  # pixels
+_BLOCK = 1024  # points of an outline that are measured at a time
+_AROUND = 2.0  # pixels beyond the page's edges, for what lies half outside
 _STEP = 16.0  # pixels of the baseline to one piece of the mesh
 
 
@@ -19,31 +23,28 @@ def cut_line(
 
     outline, baseline: float64 [points, 2], x and y in pixels; without a baseline, the outline's box is cut.
     What lies outside of the outline becomes the colour of the paper within it. The image is as high as the
-    outline reaches above and below the baseline, at the page's own scale. Raises `InputError` for an outline
-    that does not meet the page or has no extent.
+    outline reaches above and below the baseline, at the page's own scale; the baseline leads from the left of
+    the letters to their right. Raises `InputError` for an outline that does not meet the page, has no extent,
+    or is that of another line.
     """
     outline = _within(outline, page.size)
     if baseline is None:
         middle = (outline[:, 1].min() + outline[:, 1].max()) / 2
         baseline = np.array([[outline[:, 0].min(), middle], [outline[:, 0].max(), middle]])
     baseline = _distinct(baseline)
+    check(outline, baseline)
     path, normals = _smooth(_extended(baseline, outline), outline)
     up, down = _reach(outline, path, normals)
-    if baseline[0, 0] > baseline[-1, 0] and down > up:
-        # It was drawn in the reading direction of a script that runs to the left: the letters, which stand
-        # on a baseline, are below it as it is given. (A line that is upside down has them above.)
-        path, normals = path[::-1], -normals[::-1]
-        up, down = down, up
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     size = (max(1, round(along[-1])), max(1, round(up + down)))
-    if size[0] > LONGEST or size[1] > LONGEST:
+    if max(size) > LONGEST or size[0] * size[1] > MAX_PIXELS:
         raise InputError("", "line is longer than any page", "mend its coordinates.")
 
     # Only the line's surroundings: turning a whole page for each of its lines would take minutes.
     corners = np.concatenate([path - normals * up, path + normals * down, outline])
-    origin = np.floor(corners.min(axis=0)) - 1.0
-    left, upper = (int(v) for v in origin)
-    right, lower = (int(v) for v in np.ceil(corners.max(axis=0)) + 2.0)
+    origin = np.maximum(np.floor(corners.min(axis=0)) - 1.0, -_AROUND)
+    ends = np.minimum(np.ceil(corners.max(axis=0)) + 2.0, np.array(page.size) + _AROUND)
+    (left, upper), (right, lower) = ((int(v) for v in corner) for corner in (origin, ends))
     part = page.crop((left, upper, right, lower))
     mask = Image.new("L", part.size, 0)
     ImageDraw.Draw(mask).polygon(
@@ -137,8 +138,12 @@ def _reach(
     outline: NDArray[np.float64], path: NDArray[np.float64], normals: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Tell how far the outline lies above and below the path, in pixels."""
-    nearest = np.argmin(((outline[:, None] - path[None]) ** 2).sum(-1), axis=1)
-    depths = ((outline - path[nearest]) * normals[nearest]).sum(-1)
+    parts = []
+    for start in range(0, len(outline), _BLOCK):
+        part = outline[start : start + _BLOCK]
+        nearest = np.argmin(((part[:, None] - path[None]) ** 2).sum(-1), axis=1)
+        parts.append(((part - path[nearest]) * normals[nearest]).sum(-1))
+    depths = np.concatenate(parts)
     up, down = max(0.0, -float(depths.min())), max(0.0, float(depths.max()))
     if up + down < 2.0:
         raise InputError("", "outline of the line has no extent", "mend its coordinates.")

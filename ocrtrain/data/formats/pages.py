@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtrain.data.formats import baseline
 from ocrtrain.data.formats.dewarp import cut_line
-from ocrtrain.data.formats.page import Page, PageLine, find_image, read_page, scale_of
+from ocrtrain.data.formats.page import Page, PageLine, read_page
+from ocrtrain.data.formats.page_image import Picture, open_picture
 from ocrtrain.data.formats.slices import Slices
-from ocrtrain.data.image import MAX_PAGE_PIXELS, SUFFIXES, Channels, aspect, legible, read_image
-from ocrtrain.data.ink import is_grey
-from ocrtrain.data.skipped import text_fault
+from ocrtrain.data.image import SUFFIXES, Channels, aspect
+from ocrtrain.data.skipped import by_reason, text_fault
 from ocrtrain.data.stored import StoredLines
 from ocrtrain.data.strings import Strings
 from ocrtrain.data.table import LineTable, cache_name, load, stamp
@@ -33,7 +34,7 @@ from ocrtrain.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-_CUT = 2  # changes when lines are cut otherwise than before
+_CUT = 3  # changes when lines are cut otherwise than before
 _THREADS = 4  # each holds a page
 _SAY_EVERY = 20.0  # seconds
 
@@ -86,16 +87,19 @@ def _cut_all(files: Sequence[str], root: str, blob: Path, kept: Path) -> LineTab
     aspects: list[float] = []
     rows: list[tuple[int, int]] = []
     skipped: dict[str, list[str]] = {}
+    doubts: dict[str, list[str]] = {}
     said = time.monotonic()
     with (
         atomic_path(blob) as temporary,
         open(temporary, "wb") as out,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
-        for number, cuts in enumerate(_in_order(pool, files), start=1):
+        for number, (cuts, doubted) in enumerate(_in_order(pool, files), start=1):
             base = os.path.relpath(files[number - 1], root)
+            for doubt in doubted:
+                doubts.setdefault(doubt, []).append(base)
             for name, text, png, ratio, fault in cuts:
-                where = f"{base}#{name}" if name else base
+                where = f"{base}{name}"
                 if fault is not None:
                     skipped.setdefault(fault, []).append(where)
                     continue
@@ -107,6 +111,8 @@ def _cut_all(files: Sequence[str], root: str, blob: Path, kept: Path) -> LineTab
             if time.monotonic() - said > _SAY_EVERY:
                 said = time.monotonic()
                 log.info("%d of %d pages, %s lines", number, len(files), f"{len(names):,}")
+    for line in by_reason(doubts):
+        log.warning("%s", line)
     place = np.array(rows, np.int64).reshape(-1, 2)
     places: dict[str, NDArray[Any]] = {
         "file": np.zeros(len(rows), np.uint8),
@@ -118,10 +124,12 @@ def _cut_all(files: Sequence[str], root: str, blob: Path, kept: Path) -> LineTab
     return table
 
 
-Cut = tuple[str, str, bytes, float, str | None]  # name, text, PNG, aspect ratio, or why it cannot be used
+# "#" and the line's name (nothing for a whole page), text, PNG, aspect ratio, or why it cannot be used
+Cut = tuple[str, str, bytes, float, str | None]
+CutPage = tuple[list[Cut], list[str]]  # and what is doubtful about the page
 
 
-def _in_order(pool: ThreadPoolExecutor, files: Sequence[str]) -> Iterator[list[Cut]]:
+def _in_order(pool: ThreadPoolExecutor, files: Sequence[str]) -> Iterator[CutPage]:
     """Cut page after page, a few of them ahead."""
     waiting: list[Any] = []
     for file in files:
@@ -132,35 +140,48 @@ def _in_order(pool: ThreadPoolExecutor, files: Sequence[str]) -> Iterator[list[C
         yield future.result()
 
 
-def _cut_page(file: str) -> list[Cut]:
+def _cut_page(file: str) -> CutPage:
     try:
         page = read_page(file)
         if page is None:
-            return [("", "", b"", 0.0, "XML that is neither PAGE nor ALTO")]
+            return _unused("XML that is neither PAGE nor ALTO")
         if not page.lines:
-            return [("", "", b"", 0.0, f"{page.kind} without lines")]
-        picture, scale = open_picture(page)
+            return _unused(f"{page.kind} without lines")
+        picture = open_picture(page)
     except InputError as error:
         # The reason must not name the file, by which all reasons would differ.
-        return [("", "", b"", 0.0, f"page cannot be used: {error.why}")]
-    return list(_cut_lines(page, picture, scale))
+        return _unused(f"page cannot be used: {error.why}", getattr(error, "detail", ""))
+    doubts = [] if picture.doubt is None else [picture.doubt]
+    if page.doubted:
+        doubts.append(
+            "page with texts that have a confidence, as a program's have; they are learned as truth"
+        )
+    return list(_cut_lines(page, picture)), doubts
 
 
-def _cut_lines(page: Page, picture: Image.Image, scale: float) -> Iterator[Cut]:
+def _unused(why: str, detail: str = "") -> CutPage:
+    return [(_bracketed(detail), "", b"", 0.0, why)], []
+
+
+def _bracketed(detail: str) -> str:
+    return f" ({detail})" if detail else ""
+
+
+def _cut_lines(page: Page, picture: Picture) -> Iterator[Cut]:
     for name, line in named_lines(page):
-        fault = line.fault or text_fault(line.text)
+        fault, detail = line.fault or text_fault(line.text), ""
         if fault is None:
             try:
-                cut = cut_out(line, picture, scale)
+                cut = cut_out(line, picture)
                 ratio = aspect(cut.size, "")
             except InputError as error:
-                fault = error.why
+                fault, detail = error.why, line.detail
             else:
                 png = io.BytesIO()
                 cut.save(png, "PNG", compress_level=1)
-                yield name, line.text, png.getvalue(), ratio, None
+                yield f"#{name}", line.text, png.getvalue(), ratio, None
                 continue
-        yield name, "", b"", 0.0, fault
+        yield f"#{name}{_bracketed(detail)}", "", b"", 0.0, fault
 
 
 def named_lines(page: Page) -> Iterator[tuple[str, PageLine]]:
@@ -172,32 +193,17 @@ def named_lines(page: Page) -> Iterator[tuple[str, PageLine]]:
         yield name, line
 
 
-def open_picture(page: Page) -> tuple[Image.Image, float]:
-    """Open a page's image, and tell how many of its pixels one unit of the page's coordinates is.
+def cut_out(line: PageLine, picture: Picture) -> Image.Image:
+    """Cut a line out of its page, upright; raises `InputError` if that cannot be.
 
-    Raises `InputError` if there is none, or it is of another page.
+    A baseline without extent counts as none, and the outline's box is cut.
     """
-    image = find_image(page)
-    scale = scale_of(page, image)
-    pixels = read_image(image, 3, MAX_PAGE_PIXELS)
-    return Image.fromarray(pixels[..., 0] if is_grey(pixels) else pixels), scale
-
-
-def cut_out(line: PageLine, picture: Image.Image, scale: float) -> Image.Image:
-    """Cut a line out of its page, as `open_picture` opens it; raises `InputError` if that cannot be."""
+    if line.shape is not None:
+        raise InputError("", line.shape, f"mend it: {line.detail}.")
     if line.outline is None:
         raise InputError("", "line without an outline (Coords, Polygon or a box)", "draw it.")
-    return cut_line(picture, line.outline * scale, None if line.baseline is None else line.baseline * scale)
-
-
-def xml_kind(file: str) -> str | None:
-    """Tell from a file's first bytes whether it is "page" or "alto" XML; None for others."""
-    try:
-        with open(file, "rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        why = f"cannot be opened ({error.strerror})"
-        raise InputError(legible(file), why, "check the path and its permissions.") from error
-    if b"PcGts" in head:
-        return "page"
-    return "alto" if b"<alto" in head or b":alto" in head else None
+    outline = line.outline * picture.scale
+    drawn = None if line.baseline is None else line.baseline * picture.scale
+    if drawn is None or not baseline.extent(drawn):
+        return cut_line(picture.image, outline, baseline.through_the_middle(outline, line.hints))
+    return cut_line(picture.image, outline, drawn[::-1] if line.backwards else drawn)

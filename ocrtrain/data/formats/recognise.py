@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocrtrain.data.folder import FolderSource
-from ocrtrain.data.formats import hub, lmdb, manifest, pages, shards
+from ocrtrain.data.formats import hub, lmdb, manifest, naming, pages, shards
 from ocrtrain.data.formats.columns import Columns
+from ocrtrain.data.formats.page import read_page
+from ocrtrain.data.formats.page_image import find_image
+from ocrtrain.data.formats.xml_file import xml_kind
 from ocrtrain.data.image import SUFFIXES, Channels, legible
-from ocrtrain.data.pairing import LABELS, TEXT_SUFFIX, files_under
+from ocrtrain.data.pairing import LABELS, TEXT_SUFFIX, files_under, read_list
+from ocrtrain.data.skipped import by_reason
 from ocrtrain.data.stored import StoredLines
 from ocrtrain.errors import InputError
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 PARQUET = ".parquet"
+PAGES = ".xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +53,20 @@ def open_lines(
             return shards.open_shards(place, columns, channels)
         if name.endswith(PARQUET) and any(mark in place for mark in "*?["):
             return hub.open_dataset(place, columns, channels)
+        if name.endswith(PAGES) and (found := sorted(glob.glob(place, recursive=True))):
+            return pages.open_pages(found, os.path.dirname(os.path.commonpath(found) + os.sep), channels)
     elif name.endswith(".tar") or ".tar." in os.path.basename(name) or name.endswith(".tgz"):
         return shards.open_shards(place, columns, channels)
     elif name.endswith(PARQUET):
         return hub.open_dataset(place, columns, channels)
     elif name.endswith(".mdb"):
         return lmdb.open_lmdb(place, channels)
-    elif name.endswith(".xml"):
+    elif name.endswith(PAGES):
         return pages.open_pages([place], os.path.dirname(place), channels)
     elif name.endswith(manifest.SUFFIXES) and _has_header(place, columns):
         return manifest.open_manifest(place, columns, channels)
-    return FolderSource(place, channels)  # a list of images or a labels file, if it is there
+    # A list of pages or of images, or a labels file, if it is there.
+    return _open_listed(place, channels) or FolderSource(place, channels)
 
 
 def _has_header(file: str, columns: Columns) -> bool:
@@ -114,16 +123,65 @@ def _open_tars(folder: str, names: list[str], columns: Columns, channels: Channe
 
 
 def page_files(folder: str, files: list[str]) -> list[str]:
-    """List the PAGE or ALTO files among `files`; raises `InputError` if there are both, of the same lines."""
-    kinds: dict[str, list[str]] = {"page": [], "alto": []}
-    for name in files:
-        if name.lower().endswith(".xml") and (kind := pages.xml_kind(os.path.join(folder, name))):
-            kinds[kind].append(os.path.join(folder, name))
-    if kinds["page"] and kinds["alto"]:
-        raise InputError(
-            legible(folder),
-            f"holds PAGE XML ({legible(kinds['page'][0])}) and ALTO XML ({legible(kinds['alto'][0])}),"
-            " perhaps of the same lines",
-            "name the folder of one of the two.",
-        )
-    return kinds["page"] + kinds["alto"]
+    """List the PAGE or ALTO files among `files`; raises `InputError` if there are both of one page.
+
+    XML without a first element is among them, to be told of, where there are others.
+    """
+    paths = [os.path.join(folder, name) for name in files if name.lower().endswith(".xml")]
+    kinds = {path: kind for path in paths if (kind := xml_kind(path)) is not None}
+    page, alto = ([path for path, kind in kinds.items() if kind == wanted] for wanted in ("page", "alto"))
+    if page and alto:
+        images = {_image_of(path): path for path in page}
+        if both := next(((images[of], path) for path in alto if (of := _image_of(path)) in images), None):
+            raise InputError(
+                legible(folder),
+                f"holds PAGE XML ({legible(both[0])}) and ALTO XML ({legible(both[1])}) of one page",
+                "name the folder of one of the two, or a text file that lists the XML files that are meant,"
+                " one a line.",
+            )
+    return list(kinds) if page or alto else []
+
+
+def _image_of(file: str) -> tuple[str, int]:
+    """Tell a page's image by its name and size, which copies in two folders have in common.
+
+    Where there is none, the XML's own name stands for it.
+    """
+    try:
+        page = read_page(file)
+        if page is not None:
+            image = find_image(page)
+            return os.path.basename(image), os.path.getsize(image)
+    except (InputError, OSError):
+        pass
+    return os.path.splitext(os.path.basename(file))[0], 0
+
+
+def _open_listed(file: str, channels: Channels) -> StoredLines | None:
+    """Open the pages that a list file names; None where it lists none, or is no list.
+
+    Raises `InputError` where it lists images as well.
+    """
+    if not os.path.isfile(file) or file.lower().endswith(SUFFIXES) or os.path.basename(file) == LABELS:
+        return None
+    listed, undecodable = read_list(file)
+    xml = [name for name in listed if name.lower().endswith(PAGES)]
+    if not xml:
+        return None
+    others = [name for name in listed if not name.lower().endswith(PAGES)]
+    if others:
+        why = f"lists pages ({legible(xml[0])}) and other things ({legible(others[0])})"
+        raise InputError(legible(file), why, "list pages in one file and images in another.")
+    root = os.path.dirname(file)
+    skipped = {"path is not UTF-8": undecodable} if undecodable else {}
+    found = {name: naming.resolve(root, name) for name in xml}
+    if missing := [name for name, path in found.items() if path is None]:
+        skipped["does not exist"] = missing
+    there = [str(path) for path in found.values() if path is not None]
+    if not there:
+        why = "\n    ".join(["lists no page that can be read", *by_reason(skipped)])
+        raise InputError(legible(file), why, "paths are meant from the list's own folder.")
+    opened = pages.open_pages(there, root, channels)
+    for reason, names in skipped.items():
+        opened.skipped.setdefault(reason, []).extend(names)
+    return opened

@@ -92,16 +92,20 @@ COORDS = 'points="15,15 125,15 125,50 15,50"'
     [
         ("page.png", "gone.png", None),  # the image has the XML's name
         (COORDS, 'points="15,15"', "line without an outline"),
-        (COORDS, 'points="nonsense"', "line without an outline"),
+        (COORDS, 'points="nonsense"', "outline of the line cannot be read"),
+        (COORDS, 'points="nan,15 125,15 1,125,50"', "outline of the line cannot be read"),
+        (COORDS, 'points=""', "line without an outline"),
         (COORDS, 'points="15,15 16,16 15,15"', "no extent"),
         (COORDS, 'points="900,15 990,15 990,50 900,50"', "lies outside of the page"),
         (COORDS, 'points="-50,15 125,15 125,50 -50,50"', None),
-        ('points="20,45 120,45"', 'points="20,45 20,45"', "baseline of the line has no extent"),
+        ('points="20,45 120,45"', 'points="20,45 20,45"', None),
+        ('points="20,45 120,45"', 'points="20,45"', None),
+        ('points="20,45 120,45"', 'points="20,4x5 120,45"', "baseline of the line cannot be read"),
         ('points="20,45 120,45"', 'points="120,45 20,45"', None),
         ("<Unicode>one", "<Unicode>", "empty text"),
         ("<TextEquiv><Unicode>one</Unicode></TextEquiv>", "", "line without a text"),
         ("<Unicode>one", "<Unicode>o&#10;ne", "text of several lines"),
-        ('imageWidth="400"', 'imageWidth="500"', "is of a page of 500 x 300, but its image has 400 x 300"),
+        ('imageWidth="400"', 'imageWidth="500"', "is of a page of another shape than its image"),
         ("</Page>", "", "is damaged or no XML"),
         ("<Page ", "<Pages ", "is damaged or no XML"),
         (' encoding="UTF-8"?>', '?><!DOCTYPE x [<!ENTITY e "boom">]>', "declares XML entities"),
@@ -138,7 +142,7 @@ def test_xml_without_its_image(make: SimpleNamespace, tmp_path: Path) -> None:
     file = make.page(tmp_path / "a", ["one"])
     (tmp_path / "a" / "page.png").unlink()
     with pytest.raises(
-        InputError, match=r"its image 'page.png' is neither beside it nor in the folder above"
+        InputError, match=r"its image is neither beside it nor in the folder above: page\.xml"
     ):
         open_lines(file)
 
