@@ -107,13 +107,14 @@ class Worker:
         for file in (self.journal, self.stderr):
             file.write_text("")
         absolute = {name: str(path.absolute()) if path else None for name, path in self._places().items()}
-        order = {"cases": self.left, "seed": self.options.seed, "memory": self.options.memory, **absolute}
+        given = {"seed": self.options.seed, "memory": self.options.memory, "parent": os.getpid()}
+        order = {"cases": self.left, **given, **absolute}
         (self.place / "order").write_text(json.dumps(order))
         command = [sys.executable, __file__, "--worker", str(self.place / "order")]
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         own = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
         with open(self.stderr, "a") as errors:
-            self.process = subprocess.Popen(command, stdout=errors, stderr=errors, env=own, start_new_session=True)
+            self.process = subprocess.Popen(command, stdout=errors, stderr=errors, env=own, process_group=0)
         self.read = open(self.journal)  # noqa: SIM115 - read for as long as the process lives
         self.heard, self.last = time.monotonic(), {"state": "warm", "kind": "none"}
 
@@ -123,7 +124,7 @@ class Worker:
         return {**names, "keep": self.options.keep, "findings": self.options.findings}
 
     def news(self) -> Iterator[dict[str, Any]]:
-        """Give the cases that have ended since the last call; start again after one that ended the process."""
+        """Give the cases that have ended since the last call; start again where one ended the process."""
         ended = self.process.poll()
         while line := self.read.readline():
             self.last, self.heard = json.loads(line), time.monotonic()
@@ -155,8 +156,8 @@ class Worker:
 def dying(code: int, errors: str) -> str:
     """Name a signal, and the package's innermost line, from what Python's fault handler wrote."""
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    own = [line.strip() for line in errors.splitlines() if "/ocrtrain/" in line and line.lstrip().startswith("File")]
-    return f"{name} {own[0].rpartition('/ocrtrain/')[2] if own else errors.strip()[-100:]}"
+    own = [line.rpartition("/ocrtrain/")[2] for line in errors.splitlines() if "/ocrtrain/" in line]
+    return f"{name} {own[0] if own else errors.strip()[-100:]}"
 
 
 def run(
@@ -192,14 +193,13 @@ def print_table(results: Sequence[dict[str, Any]]) -> None:
     for result in results:
         counts[result["kind"]][result["state"]] += 1
         seconds[result["kind"]] += result["seconds"]
-    print(f"\n{'kind':<20}{'cases':>7}{'refused':>9}{'as whole':>10}{'otherwise':>11}{'findings':>10}{'ms':>7}")
-    for name in (name for name in NAMES if name in counts):
-        row, total = counts[name], counts[name].total()
-        cells = "".join(f"{row[state]:>{width}}" for state, width in zip(states, (9, 10, 11, 10), strict=True))
-        print(f"{name:<20}{total:>7}{cells}{1000 * seconds[name] / total:>7.0f}")
-    whole = sum(counts.values(), Counter())
-    cells = "".join(f"{whole[state]:>{width}}" for state, width in zip(states, (9, 10, 11, 10), strict=True))
-    print(f"{'all':<20}{whole.total():>7}{cells}")
+    heads = ("cases", "refused", "as whole", "otherwise", "findings", "ms")
+    print(f"\n{'kind':<20}" + "".join(f"{head:>11}" for head in heads))
+    rows = {name: counts[name] for name in NAMES if name in counts}
+    seconds["all"] = sum(seconds.values())
+    for name, row in {**rows, "all": sum(rows.values(), Counter())}.items():
+        cells = (row.total(), *(row[state] for state in states), round(1000 * seconds[name] / row.total()))
+        print(f"{name:<20}" + "".join(f"{cell:>11}" for cell in cells))
 
 
 def print_findings(results: Sequence[dict[str, Any]], seed: int) -> int:

@@ -1,1 +1,1 @@
-"""What `fuzz_readers.py` consists of: whole files, mutations of them, readers, and the process that runs both."""
+"""What `fuzz_readers.py` consists of: whole files, mutations of them, and what reads them."""

@@ -69,7 +69,8 @@ def make_ledger(folder: Path) -> None:
     (folder / "case/runs/a").mkdir(parents=True)
     (folder / "case/drawn/generate.json").write_text(GENERATED)
     (folder / "case/runs/a/.ocrtrain-run").write_text('{"pid": 1, "host": "none", "version": "0.1"}\n')
-    in_cache(folder / "case", lambda: [record("data", "drawn"), record("run", "runs/a"), record("run", "/tmp/no")])
+    entries = (("data", "drawn"), ("run", "runs/a"), ("run", "/tmp/no"))
+    in_cache(folder / "case", lambda: [record(*entry) for entry in entries])
 
 
 def clean(case: Path, fixed: Path) -> object:
@@ -77,10 +78,6 @@ def clean(case: Path, fixed: Path) -> object:
     from ocrtrain.commands.clean import find
 
     return in_cache(case, lambda: repr(find(case / "runs", ("data", "runs", "cache"))))
-
-
-def png_lines(case: Path, fixed: Path) -> object:
-    return lines(case, fixed, "page.xml")
 
 
 KINDS = {
@@ -91,7 +88,10 @@ KINDS = {
         (".table",),
     ),
     "cache page": Kind(
-        lambda folder: filled(folder, lambda f: make_page(f, False), "page.xml"), png_lines, 4, (".table", ".images")
+        lambda folder: filled(folder, lambda f: make_page(f, False), "page.xml"),
+        lambda case, fixed: lines(case, fixed, "page.xml"),
+        4,
+        (".table", ".images"),
     ),
     "cache fonts": Kind(make_fonts, scan, 2),
     "ledger": Kind(make_ledger, clean, 2),

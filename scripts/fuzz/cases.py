@@ -6,11 +6,9 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import random
 import shutil
-import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,8 +58,7 @@ def damage(whole: Path, case: Path, rng: random.Random) -> Mutation:
     shutil.copytree(whole, case)
     files = sorted(path for path in case.rglob("*") if path.is_file())
     # Texts and tables say more than the images that lie beside them.
-    weights = [1 if path.suffix == ".png" and len(files) > 1 else 8 for path in files]
-    weights = [each if path.suffix != ".png" else each / max(1, len(files) - 1) for each, path in zip(weights, files, strict=True)]
+    weights = [1 / len(files) if path.suffix == ".png" else 8 for path in files]
     file = rng.choices(files, weights)[0]
     return mutate(rng, file, str(file.relative_to(case)))
 
@@ -175,5 +172,6 @@ def digest(found: Any, roots: Sequence[Path]) -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Let nothing be printed."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-CANARY = "RUN-BY-A-FILE"  # a folder that appears where a file gets one of ours or of Python's callables to run
+CANARY = "RUN-BY-A-FILE"  # a folder that appears where a file gets to call something
 
 BOMB = (
     b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaaaaaaaaaaaa">'
@@ -27,7 +27,7 @@ TOKENS: tuple[bytes, ...] = (
     *(BOMB, b"&#0;", b"&#xD800;", b"&a;", b"]]>", b"<!--", b"<?xml version='1.1' encoding='utf-32'?>"),
 )
 
-INTEGERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**40, 2**63, 2**64 - 1)
+INTEGERS = (0, 1, 127, 128, 255, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63, 2**64 - 1)
 
 
 def nested(depth: int) -> Any:
@@ -39,11 +39,11 @@ def nested(depth: int) -> Any:
 
 
 def value_like(rng: random.Random, old: Any) -> Any:
-    """Draw a value to put in the place of `old`: of its own type in most cases, since others are refused first."""
+    """Draw a value in the place of `old`: mostly of its own type, since others are refused first."""
     numbers: list[Any] = [0, -1, 1, 2, 3, 255, 2**31, 2**53 + 1, 2**63, 10**18, 10**4400, 1e-320, 1e308, -0.5]
     numbers += [float("nan"), float("inf"), float("-inf"), 0.1]
-    texts: list[Any] = ["", " ", "a", "nan", "\ud800", "\0", "a\nb", "\u0301", "x" * 100_000, "\U0010ffff" * 9]
-    texts += ["${oc.env:HOME}", "${backbone}", "../../etc/passwd", "/dev/zero", "[", "(" * 5000, "a{999}{999}"]
+    texts: list[Any] = ["", " ", "a", "nan", "\ud800", "\0", "a\nb", "\u0301", "x" * 100_000]
+    texts += ["${oc.env:HOME}", "${backbone}", "../../etc/passwd", "/dev/zero", "(" * 5000, "\U0010ffff" * 9]
     texts += ["os.mkdir", "ocrtrain.model.encoders.BiLSTMEncoder", "cuda", "1", "none", "NFKC", "rtl"]
     code = {"_target_": "os.mkdir", "path": CANARY}
     others: list[Any] = [None, True, [], {}, [None], {"": None}, {1: 2}, nested(50), [0] * 100_000, code]
@@ -53,7 +53,8 @@ def value_like(rng: random.Random, old: Any) -> Any:
         if isinstance(old, str):
             return rng.choice([*texts, old + old, old[:-1], old.upper()])
         if isinstance(old, list):
-            return rng.choice([[], old * 2, old * 1000, old[::-1], old[:-1], [old], dict.fromkeys(map(str, old))])
+            named = dict.fromkeys(map(str, old))
+            return rng.choice([[], old * 2, old * 1000, old[::-1], old[:-1], [old], named])
         if isinstance(old, dict):
             return rng.choice([{}, list(old), {**old, "extra": 1}, {"_target_": "os.mkdir", "path": CANARY}])
     return rng.choice(rng.choice([numbers, texts, others, [code, nested(900)]]))

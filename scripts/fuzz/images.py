@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.kind import Kind
 from PIL import Image
+
+from fuzz.kind import Kind
 
 
 def drawn(mode: str = "L", width: int = 60, height: int = 20) -> Image.Image:
@@ -31,7 +32,8 @@ def read(case: Path, fixed: Path) -> object:
     from ocrtrain.data.image import image_size, image_suffix, read_image
 
     (file,) = case.iterdir()
-    return image_size(file), read_image(file, 1), read_image(file, "any"), image_suffix(file.read_bytes(), "line")
+    suffix = image_suffix(file.read_bytes(), "line")
+    return image_size(file), read_image(file, 1), read_image(file, "any"), suffix
 
 
 def kind(suffix: str, weight: int, guarded: tuple[str, ...] = (), **options: Any) -> Kind:

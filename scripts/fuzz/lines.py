@@ -63,8 +63,9 @@ def make_shard(folder: Path) -> None:
     (folder / "case").mkdir(parents=True)
     with tarfile.open(folder / "case/lines.tar", "w") as tar:
         for number, text in enumerate(TEXTS):
-            described = ("json", json.dumps({"text": text}).encode()) if number % 2 else ("txt", text.encode())
-            for suffix, content in (("png", picture(number)), described):
+            form = "json" if number % 2 else "txt"
+            described = json.dumps({"text": text}) if form == "json" else text
+            for suffix, content in (("png", picture(number)), (form, described.encode())):
                 member = tarfile.TarInfo(f"{number:04}.{suffix}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
@@ -106,7 +107,8 @@ def make_page(folder: Path, alto: bool) -> None:
             made += f'<TextLine ID="l{n}" HPOS="10" VPOS="{y}" WIDTH="140" HEIGHT="30" '
             made += f'BASELINE="10 {y + 20} 150 {y + 22}">{shape}{words}</TextLine>\n'
         else:
-            made += f'<TextLine id="l{n}"><Coords points="{box}"/><Baseline points="10,{y + 20} 150,{y + 22}"/>'
+            made += f'<TextLine id="l{n}"><Coords points="{box}"/>'
+            made += f'<Baseline points="10,{y + 20} 150,{y + 22}"/>'
             made += f'<TextEquiv index="{n}" conf="0.5"><Unicode>{text}</Unicode></TextEquiv></TextLine>\n'
     page = (
         '<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"><Description><MeasurementUnit>pixel'
@@ -114,21 +116,22 @@ def make_page(folder: Path, alto: bool) -> None:
         '</Description><Layout><Page WIDTH="200" HEIGHT="160"><PrintSpace><TextBlock>'
         f"{made}</TextBlock></PrintSpace></Page></Layout></alto>"
         if alto
-        else '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"><Metadata><LastChange>'
-        '2020</LastChange></Metadata><Page imageFilename="page.png" imageWidth="200" imageHeight="160">'
-        f'<TextRegion id="r"><Coords points="0,0 200,0 200,160 0,160"/>{made}<TextEquiv><Unicode>all</Unicode>'
-        "</TextEquiv></TextRegion></Page></PcGts>"
+        else '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"><Metadata>'
+        '<LastChange>2020</LastChange></Metadata><Page imageFilename="page.png" imageWidth="200" '
+        'imageHeight="160"><TextRegion id="r"><Coords points="0,0 200,0 200,160 0,160"/>'
+        f"{made}<TextEquiv><Unicode>all</Unicode></TextEquiv></TextRegion></Page></PcGts>"
     )
     (case / "page.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n' + page, "utf-8")
 
 
 def read(place: Path) -> object:
     """Open lines as `fit` does, look at each, and write them in another format."""
+    from omegaconf import OmegaConf
+
     from ocrtrain.commands.convert import run
     from ocrtrain.data import LineData
     from ocrtrain.data.formats import open_lines
     from ocrtrain.errors import InputError
-    from omegaconf import OmegaConf
 
     source = open_lines(str(place))
     found: list[Any] = [list(source.names), list(source.originals), source.widths(0), source.skipped]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from fuzz.hostile import CANARY
 from fuzz.kind import Kind, ShownError
 
@@ -54,8 +55,6 @@ def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool =
     from ocrtrain.checkpoint import as_checkpoint
     from ocrtrain.model.build import build_recognizer
 
-    from fuzz.seals import seal
-
     torch.manual_seed(0)
     model = build_recognizer(settings(encoder, adapt), len(SYMBOLS) + 1)
     content = as_checkpoint(description(settings(encoder, adapt)), model.state_dict())
@@ -66,7 +65,7 @@ def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool =
         content |= {"optimizer_states": [{"state": state, "param_groups": [group]}], "lr_schedulers": []}
         content |= {"callbacks": {}, "hyper_parameters": {}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(seal(content), path)
+    torch.save(content, path)
     return model
 
 
@@ -126,6 +125,7 @@ def make_adapter(folder: Path, adapt: Any) -> None:
 @cache
 def composed(command: str, *words: str) -> Any:
     from hydra import compose, initialize_config_dir
+
     from ocrtrain.command_line.presets import BUILT_IN
 
     with initialize_config_dir(str(BUILT_IN), version_base="1.3"):
@@ -134,8 +134,9 @@ def composed(command: str, *words: str) -> Any:
 
 def take_over(case: Path, setting: str) -> object:
     """What `fit` does with a checkpoint before it opens its data."""
-    from ocrtrain.commands.origin import build_model, take_over
     from omegaconf import OmegaConf
+
+    from ocrtrain.commands.origin import build_model, take_over
 
     words = ["experiment=lines", "data.train=none", "run=fuzz", "adapt=lora"]
     config = copy.deepcopy(composed("fit", *words))
@@ -156,8 +157,9 @@ def take_over(case: Path, setting: str) -> object:
 
 
 def make_pretrained(folder: Path) -> None:
-    from ocrtrain.model.ssm import Mamba
     from safetensors.torch import save_file
+
+    from ocrtrain.model.ssm import Mamba
 
     torch.manual_seed(0)
     case = folder / "case"

@@ -1,4 +1,4 @@
-"""What steers decoding: language models, patterns, lists of words, alphabets; and texts that models are made of."""
+"""What steers decoding: language models, patterns, words, alphabets; and texts that models are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from fuzz.kind import Kind
 
 SYMBOLS = "abcdefgh 0123456789.,é"
@@ -73,8 +74,9 @@ def write(path: Path, content: bytes) -> None:
 
 def build(case: Path, fixed: Path) -> object:
     """Make a language model of a text."""
-    from ocrtrain.commands.lm_build import run
     from omegaconf import OmegaConf
+
+    from ocrtrain.commands.lm_build import run
 
     settings = {"text": str(case / "text.txt"), "output": str(case / "lm.npz"), "order": 3}
     run(OmegaConf.create({**settings, "normalization": "NFC", "direction": "auto"}))

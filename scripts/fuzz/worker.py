@@ -25,6 +25,8 @@ def work(order: Path) -> None:
     with open(asked["journal"], "a", buffering=1) as journal:
         faulthandler.enable(open(asked["stderr"], "a"))  # noqa: SIM115 - for as long as the process lives
         for index in asked["cases"]:
+            if os.getppid() != asked["parent"]:
+                return
             name, rng = draws(asked["seed"], index)
             kind, place = KINDS[name], seeds / name.replace(" ", "-")
             if name not in whole:
@@ -50,8 +52,8 @@ def work(order: Path) -> None:
                 shutil.rmtree(kept / "case", ignore_errors=True)
                 damage(place / "case", kept / "case", again)
             seconds = round(time.monotonic() - began, 3)
-            said = printable(outcome.said)[:300]
-            say(journal, index, outcome.verdict, said=said, trace=outcome.trace[-3000:], seconds=seconds, **told)
+            told |= {"said": printable(outcome.said)[:300], "trace": outcome.trace[-3000:]}
+            say(journal, index, outcome.verdict, seconds=seconds, **told)
             os.chdir(folder)
             shutil.rmtree(root, ignore_errors=True)
 
@@ -92,4 +94,3 @@ def limit_memory(gigabytes: float | None) -> None:
 
 def say(journal: IO[str], index: int, state: str, **more: Any) -> None:
     journal.write(json.dumps({"case": index, "state": state, **more}) + "\n")
-
