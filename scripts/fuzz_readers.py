@@ -58,12 +58,11 @@ def main() -> int:
         seeds = (options.seeds or Path(place, "seeds")).absolute()
         needed = sorted({draws(options.seed, i)[0] for i in cases}, key=NAMES.index)
         os.environ["OCRTRAIN_CACHE"] = str(Path(place, "cache"))
-        for name in needed:
+        for name in needed if options.jobs > 1 else ():  # one worker makes them itself
             make(seeds, name)
-        made = time.monotonic() - began
         results = list(run(options, Path(place), seeds, cases))
-    print(f"seed {options.seed}: {len(results)} cases in {time.monotonic() - began:.0f} s,", end=" ")
-    print(f"of which {made:.0f} s for the whole files; {options.jobs} at a time")
+    took = time.monotonic() - began
+    print(f"seed {options.seed}: {len(results)} cases in {took:.0f} s, {options.jobs} at a time")
     if lacking:
         print(f"without {', '.join(lacking)}, whose packages are not installed")
     print_table(results)

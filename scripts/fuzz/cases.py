@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuzz import caches, images, lines, models, reading
+from fuzz import caches, fits, images, lines, models, reading
 from fuzz.hostile import CANARY
 from fuzz.kind import Kind, ShownError
 from fuzz.mutations import Mutation, mutate
@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     **lines.KINDS,
     **images.KINDS,
     **caches.KINDS,
+    **fits.KINDS,
 }
 NAMES, WEIGHTS = list(KINDS), [kind.weight for kind in KINDS.values()]
 REFUSED, EQUAL, OTHERWISE, FINDING = "refused", "equal", "otherwise", "finding"

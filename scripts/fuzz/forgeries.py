@@ -74,8 +74,9 @@ def forge_torch(rng: random.Random, content: bytes) -> tuple[bytes, str]:
         of[key], what = _strange_tensor(rng, of[key])
         what = f"{key} {what}"
     else:
-        parts = [whole, *(whole[key] for key in ("ocrtrain", "ocrtrain", "ocrtrain") if key in whole)]
-        what = poke(rng, rng.choice(parts))
+        parts = {key: part for key, part in whole.items() if isinstance(part, dict | list) and part}
+        key = rng.choice(["", "ocrtrain", *parts])
+        what = f"{key} {poke(rng, parts.get(key, whole))}"
     file = io.BytesIO()
     torch.save(whole, file)
     return file.getvalue(), what
