@@ -115,7 +115,7 @@ class Worker:
         with open(self.stderr, "a") as errors:
             self.process = subprocess.Popen(command, stdout=errors, stderr=errors, env=own, process_group=0)
         self.read = open(self.journal)  # noqa: SIM115 - read for as long as the process lives
-        self.heard, self.last = time.monotonic(), {"state": "warm", "kind": "none"}
+        self.heard, self.last, self.begun = time.monotonic(), {"state": "warm", "kind": "none"}, ""
 
     def _places(self) -> dict[str, Path | None]:
         folder = self.place / "cases"
@@ -126,7 +126,10 @@ class Worker:
         """Give the cases that have ended since the last call; start again where one ended the process."""
         ended = self.process.poll()
         while line := self.read.readline():
-            self.last, self.heard = json.loads(line), time.monotonic()
+            self.begun += line
+            if not line.endswith("\n"):  # the rest of it is still being written
+                break
+            self.last, self.heard, self.begun = json.loads(self.begun), time.monotonic(), ""
             if self.last["state"] not in ("warm", "begin"):
                 self.left.remove(self.last["case"])
                 yield self.last

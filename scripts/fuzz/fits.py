@@ -8,8 +8,6 @@ import os
 import shutil
 from pathlib import Path
 
-import torch
-
 from fuzz.kind import Kind, ShownError
 from fuzz.lines import make_listed
 
@@ -57,6 +55,8 @@ def make(folder: Path) -> None:
 
 def resume(case: Path, fixed: Path) -> object:
     """Train one step more; the weights after it are found."""
+    import torch
+
     last = fit(case.parent / "runs", fixed, "trainer.max_steps=3", f"resume={case / 'tiny.ckpt'}")
     return torch.load(last, weights_only=True)["state_dict"]
 

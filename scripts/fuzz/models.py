@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from fuzz.hostile import CANARY
 from fuzz.kind import Kind, ShownError
@@ -52,6 +51,8 @@ def description(model: dict[str, Any]) -> Any:
 
 def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool = False) -> Any:
     """Write a checkpoint of random weights; returns its model."""
+    import torch
+
     from ocrtrain.checkpoint import as_checkpoint
     from ocrtrain.model.build import build_recognizer
 
@@ -105,6 +106,8 @@ def load_adapted(case: Path, fixed: Path) -> object:
 
 
 def make_adapter(folder: Path, adapt: Any) -> None:
+    import torch
+
     from ocrtrain import Recognizer
     from ocrtrain.adapter import AdapterWriter
     from ocrtrain.model.build import adapt_recognizer
@@ -134,6 +137,7 @@ def composed(command: str, *words: str) -> Any:
 
 def take_over(case: Path, setting: str) -> object:
     """What `fit` does with a checkpoint before it opens its data."""
+    import torch
     from omegaconf import OmegaConf
 
     from ocrtrain.commands.origin import build_model, take_over
@@ -157,6 +161,7 @@ def take_over(case: Path, setting: str) -> object:
 
 
 def make_pretrained(folder: Path) -> None:
+    import torch
     from safetensors.torch import save_file
 
     from ocrtrain.model.ssm import Mamba
@@ -173,6 +178,8 @@ def make_pretrained(folder: Path) -> None:
 
 
 def load_pretrained(case: Path, fixed: Path) -> object:
+    import torch
+
     from ocrtrain.model.encoders import MambaEncoder
 
     torch.manual_seed(0)

@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fuzz.kind import Kind
 
 SYMBOLS = "abcdefgh 0123456789.,é"
@@ -22,13 +20,17 @@ def charset() -> Any:
 
 
 @cache
-def log_probs() -> torch.Tensor:
+def log_probs() -> Any:
     """Two lines of 12 frames."""
+    import torch
+
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, 12, len(SYMBOLS) + 1, generator=generator).mul(3).log_softmax(-1)
 
 
 def decoded(**settings: Any) -> list[Any]:
+    import torch
+
     from ocrtrain.decoding import BeamDecoder
 
     decoder = BeamDecoder(charset(), threads=1, nbest=2, **settings)
