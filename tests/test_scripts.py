@@ -20,3 +20,13 @@ def test_the_checks_for_gpus_say_in_one_line_that_there_is_none() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=own)
     assert ended.returncode == 2 and not ended.stdout
     assert ended.stderr == "torch finds no CUDA device: nothing was checked\n"
+
+
+def test_compiled_search_stays_within_its_arrays() -> None:
+    """With bounds checking, which only a process of its own can turn on; the script tries much more."""
+    pytest.importorskip("numba")
+    command = [sys.executable, "scripts/fuzz_compiled.py", "--only", "decode", "--count", "40"]
+    own = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=own)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1].split()[:2] == ["decode", "40"]
