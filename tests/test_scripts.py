@@ -98,3 +98,13 @@ def test_the_fuzzer_finds_each_kind_of_fault_and_goes_on(tmp_path: Path) -> None
         "the file had code run",
         "damaged, and read as if it were whole (.bin)",
     }
+
+
+def test_compiled_search_stays_within_its_arrays() -> None:
+    """With bounds checking, which only a process of its own can turn on; the script tries much more."""
+    pytest.importorskip("numba")
+    command = [sys.executable, "scripts/fuzz_compiled.py", "--only", "decode", "--count", "40"]
+    own = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=own)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1].split()[:2] == ["decode", "40"]

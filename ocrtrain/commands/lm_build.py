@@ -9,9 +9,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
+from ocrtrain.commands.settings import whole_number
 from ocrtrain.data.formats import open_lines
-from ocrtrain.decoding.kneser_ney import build_language_model
+from ocrtrain.decoding.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.load import check_output, save_language_model
+from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
 from ocrtrain.text import Writing
 
@@ -20,12 +22,14 @@ BLOCK = 1 << 23  # characters that are counted at once
 
 def run(config: DictConfig) -> None:
     """Count the n-grams of `config.text`, smooth them and write the model."""
-    paths = [str(path) for path in (config.text if isinstance(config.text, ListConfig) else [config.text])]
+    given = config.text if isinstance(config.text, ListConfig) else [config.text]
+    paths = [file_name("text", path) for path in given]
+    if not paths:
+        raise InputError("text=[]", "names no files", "name a text file or a folder of lines.")
     writing = Writing(config.normalization, config.direction)
     check_output(config.output)
-    if not isinstance(config.order, int) or config.order < 1:
-        raise InputError(f"order={config.order}", "does not fit", "give a whole number; 5 is a good start.")
-    model = build_language_model(partial(blocks, paths, writing), config.order)
+    order = whole_number(config, "order", 1, HIGHEST_ORDER)
+    model = build_language_model(partial(blocks, paths, writing), order)
     save_language_model(model, config.output)
     sizes = ", ".join(f"{len(level.symbol):,} of {n}" for n, level in enumerate(model.levels, 1))
     print(f"{config.output}: {len(model.symbols) - 3:,} characters; n-grams: {sizes}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -14,6 +14,8 @@ from ocrtrain.commands.progress import Progress
 from ocrtrain.data.skipped import enforce
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
 from ocrtrain.decoding.load import load_language_model
+from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT, integer, number, text
+from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import EditCounts, count_edits
 from ocrtrain.recognizer import Recognizer
@@ -42,7 +44,20 @@ class Recorder:
 
 def run(config: DictConfig) -> Settings:
     """Read `config.data.val` once, decode it at all settings, print their CER and store the best."""
-    weights, bonuses = numbers(config, "weights"), numbers(config, "bonuses")
+    weights = numbers(config, "weights", 0.0, MOST_WEIGHT)
+    bonuses = numbers(config, "bonuses", -MOST_BONUS, MOST_BONUS)
+    beam_width = integer("beam_width", config.beam_width, 1, MOST_PREFIXES)
+    for key, least in (("batch_size", 1), ("data.max_skipped", 0)):
+        integer(key, OmegaConf.select(config, key), least, 2**31)
+    file_name("checkpoint", config.checkpoint)
+    file_name("lm", config.lm)
+    file_name("data.val", config.data.val)
+    if config.adapter is not None:
+        file_name("adapter", config.adapter)
+    if config.device is not None:
+        text("device", config.device)
+    if not isinstance(config.store, bool):
+        raise InputError(f"store={config.store}", "does not fit", "give true or false.")
     recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
     charset = recognizer.description.charset
     model = load_language_model(config.lm, charset.symbols)
@@ -57,7 +72,7 @@ def run(config: DictConfig) -> Settings:
     results: dict[Settings, EditCounts] = {}
     with Progress("settings", len(settings)) as progress:
         for weight, bonus in settings:
-            decoder = BeamDecoder(charset, int(config.beam_width), lm=model, lm_weight=weight, lm_bonus=bonus)
+            decoder = BeamDecoder(charset, beam_width, lm=model, lm_weight=weight, lm_bonus=bonus)
             texts = [transcript.text for transcript in decoder(padded, Tensor(lengths).long())]
             results[weight, bonus] = count_edits(truths, texts)
             progress(1)
@@ -118,10 +133,9 @@ def store(model: LanguageModel, best: Settings, config: DictConfig) -> None:
         log.info("not stored: %s is not of our format (lm convert makes it so)", config.lm)
 
 
-def numbers(config: DictConfig, key: str) -> list[float]:
-    """The values to try; raises `InputError` for anything but numbers."""
+def numbers(config: DictConfig, key: str, least: float, most: float) -> list[float]:
+    """The values to try, each once; raises `InputError` for anything but numbers from `least` to `most`."""
     values = list(config[key]) if isinstance(config[key], ListConfig) else [config[key]]
-    good = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    if not values or len(good) < len(values) or (key == "weights" and min(good) < 0):
-        raise InputError(f"{key}={config[key]}", "does not fit", "give numbers in brackets: [0,0.5,1]")
-    return [float(value) for value in good]
+    if not values:
+        raise InputError(f"{key}=[]", "does not fit", "give numbers in brackets: [0,0.5,1]")
+    return list(dict.fromkeys(number(key, value, least, most) for value in values))

@@ -15,11 +15,12 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, ListConfig) else value
 
 
-def whole_number(config: DictConfig, key: str, least: int) -> int:
-    """Take a whole number, `least` or more; raises `InputError` for anything else."""
+def whole_number(config: DictConfig, key: str, least: int, most: int = 2**63 - 1) -> int:
+    """Take a whole number from `least` to `most`; raises `InputError` for anything else."""
     value = config[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {least} or more.")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        limits = f"{least} or more" if most > 2**53 else f"{least} to {most}"
+        raise InputError(f"{key}={value}", "does not fit", f"give a whole number, {limits}.")
     return value
 
 

@@ -22,6 +22,7 @@ from ocrtrain.errors import InputError
 _UNKNOWN, _BEGIN, _END = range(3)
 _FALLBACK = (0.5, 1.0, 1.5)  # discounts where too few n-grams occur once to four times to estimate them
 _BITS = 63
+HIGHEST_ORDER = _BITS  # of text with the fewest symbols; see `count_ngrams`
 _CODES = 0x110000
 _LINE_FEED = 10
 

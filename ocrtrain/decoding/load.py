@@ -9,6 +9,7 @@ from pathlib import Path
 from ocrtrain.decoding.arpa import read_arpa, write_arpa
 from ocrtrain.decoding.kenlm_binary import read_kenlm
 from ocrtrain.decoding.language_model import LanguageModel
+from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
 
 
@@ -17,13 +18,13 @@ def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] 
 
     characters: those that a KenLM model is asked for. Raises `InputError` if it is none of them.
     """
-    path = Path(path)
+    path = Path(file_name("lm", path))
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(str(path), "is no file", "name a language model.")
         with open(path, "rb") as file:
             beginning = file.read(64)
-    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+    except (OSError, ValueError) as error:  # a ValueError for half a character in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(str(path), f"cannot be read: {reason}", "name a language model.") from error
     if beginning.startswith(b"PK"):
@@ -35,10 +36,12 @@ def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] 
 
 def check_output(path: str | Path) -> None:
     """Raise `InputError` unless the suffix of a file to write names a format."""
-    if Path(path).suffix.lower() not in (".npz", ".arpa"):
+    if Path(file_name("output", path)).suffix.lower() not in (".npz", ".arpa"):
         raise InputError(
             f"output={path}", "has no known format", "end it in .npz, or in .arpa for other programs."
         )
+    if os.path.isdir(path):
+        raise InputError(f"output={path}", "is a folder", "name a file.")
 
 
 def save_language_model(model: LanguageModel, path: str | Path) -> None:

@@ -27,7 +27,7 @@ def read_words(path: str | Path) -> list[str]:
         raise InputError(
             str(path), "cannot be read: it is not UTF-8", "name a file with a word a line."
         ) from error
-    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+    except (OSError, ValueError) as error:  # a ValueError for half a character in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(str(path), f"cannot be read: {reason}", "name a file with a word a line.") from error
     if not words:

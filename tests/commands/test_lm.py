@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+import ocrtrain
 from ocrtrain.decoding import LanguageModel
+from ocrtrain.decoding.kneser_ney import build_language_model
+from ocrtrain.errors import InputError
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -96,7 +103,7 @@ def test_texts_from_right_to_left_are_counted_as_they_are_shown(command: Command
             "no text",
         ),
         (["predict", "checkpoint={best}", "input={lines}", "decoder=bean"], "Did you mean decoder=beam?"),
-        (["lm", "tune", "checkpoint={best}", "lm=a.txt", "data.val={lines}", "weights=[-1]"], "give numbers"),
+        (["lm", "tune", "checkpoint={best}", "lm=a.txt", "data.val={lines}", "weights=[-1]"], "weights=-1"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(
@@ -117,3 +124,46 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     assert {path for path in tmp_path.iterdir() if path.name != ".cache"} == {
         path for path in before if path.name != ".cache"
     }
+
+
+HOSTILE: tuple[Any, ...] = (
+    math.nan, math.inf, -math.inf, -1, 1e300, 10**400, True, None, "", [], ["x", math.nan], {"a": 1}, "a\0",
+)  # fmt: skip
+
+# The settings of each command, and which of the values above may pass.
+SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "lm_build": {"text": (), "output": (), "order": (), "normalization": (), "direction": ()},
+    "lm_convert": {"lm": (), "output": (), "checkpoint": (None,)},
+    "lm_tune": {
+        "checkpoint": (), "adapter": (None,), "lm": (), "data.val": (), "data.max_skipped": (),
+        "weights": (), "bonuses": (-1,), "beam_width": (), "store": (True,), "batch_size": (),
+        "device": (None,),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name in SETTINGS for key in SETTINGS[name]])
+def test_whatever_a_setting_is_given_it_is_refused_or_works(
+    best: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    """Without the command line in between, which takes a second for each value."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("abc\nabca\n")
+    build_language_model(lambda: ["abc\nabca\n"], 2).save("a.npz")
+    tune = {"checkpoint": str(best), "lm": "a.npz", "data.val": str(trained / "lines")}
+    usual: dict[str, Any] = {
+        "lm_build": {"text": "a.txt", "output": "b.npz"},
+        "lm_convert": {"lm": "a.npz", "output": "b.arpa"},
+        "lm_tune": {**tune, "weights": [0.5], "bonuses": [0]},
+    }[name]
+    run = importlib.import_module(f"ocrtrain.commands.{name}").run
+    config = OmegaConf.load(Path(ocrtrain.__file__).parent / "conf" / f"{name}.yaml")
+    for value in HOSTILE:
+        settings = config.copy()
+        for changed, its in {**usual, key: value}.items():
+            OmegaConf.update(settings, changed, its, merge=False)
+        if any(type(value) is type(each) and value == each for each in SETTINGS[name][key]):
+            run(settings)
+        else:
+            with pytest.raises(InputError):
+                run(settings)
