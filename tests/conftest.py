@@ -23,6 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_LINES = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL_PAGES = REAL_LINES.parent / "pages"
 
 # A model of 20,000 parameters, which learns little and trains in seconds.
 TINY = (
@@ -46,6 +47,14 @@ def real_lines() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def real_pages() -> Path:
+    """The folder of real pages, SET/SPLIT/NAME.xml; skips where there is none."""
+    if not REAL_PAGES.is_dir():
+        pytest.skip("real pages are not beside this checkout")
+    return REAL_PAGES
 
 
 @pytest.fixture(scope="session")

@@ -213,6 +213,8 @@ def _refusal(path: Path | None, name: str, error: Exception) -> InputError:
 
 def _pixels(image: Image.Image, channels: Channels, name: str) -> NDArray[np.uint8]:
     try:
+        if camera_turn(image) in (5, 6, 7, 8) and getattr(image, "tag_v2", None) is not None:
+            image.filename = ""  # type: ignore[attr-defined]  # else Pillow maps the file with the sides swapped
         image.load()
         return _upright(_convert(image, channels), _orientation(image))
     except (InputError, MemoryError):

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FARTHEST = 1e6  # of a coordinate, in pixels or in a page's own units; no page is so large
-MOST_POINTS = 50_000  # of one outline; programs write some tens, tracing every pixel some thousands
+MOST_POINTS = 20_000  # of one outline; programs write some tens, tracing every pixel some thousand
 LONGEST_NUMBER = 40  # characters
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -28,7 +28,7 @@ def number(text: str | None, least: float = -FARTHEST, most: float = FARTHEST) -
         raise CoordinateError(f"{_short(written)} is not a number")
     value = float(written)
     if not least <= value <= most:  # so infinity, too
-        raise CoordinateError(f"{_short(written)} is not from {least:g} to {most:g}")
+        raise CoordinateError(f"{_short(written)} is not from {least:,.0f} to {most:,.0f}")
     return value
 
 

@@ -34,8 +34,10 @@ def cut_line(
     baseline = _distinct(baseline)
     check(outline, baseline)
     path, normals = _smooth(_extended(baseline, outline), outline)
-    up, down = _reach(outline, path, normals)
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    if along[-1] > LONGEST:  # before anything that would take long for it
+        raise InputError("", "line is longer than any page", "mend its coordinates.")
+    up, down = _reach(outline, path, normals)
     size = (max(1, round(along[-1])), max(1, round(up + down)))
     if max(size) > LONGEST or size[0] * size[1] > MAX_PIXELS:
         raise InputError("", "line is longer than any page", "mend its coordinates.")

@@ -185,9 +185,11 @@ def _extent(file: str, element: Any, name: str) -> float:
     try:
         value = number(element.get(name), 0.0, FARTHEST) or 0.0
     except CoordinateError as error:
-        raise XmlError(legible(file), f"has a page {name} that cannot be", "mend it.", str(error)) from None
+        raise XmlError(legible(file), f"{name} of the page cannot be read", "mend it.", str(error)) from None
     if 0.0 < value < 1.0:
-        raise XmlError(legible(file), f"has a page {name} that cannot be", "mend it.", f"{value:g}")
+        raise XmlError(
+            legible(file), f"{name} of the page cannot be read", "mend it.", f"{value:g} is no size"
+        )
     return value
 
 

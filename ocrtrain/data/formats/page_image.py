@@ -29,6 +29,10 @@ _SAME_SHAPE = 0.02
 _SCALES = 1 / 200, 200.0  # pixels of the image to a unit of the page
 _CLEAR = 1.25  # times as much ink
 _SKETCH = 1200  # pixels
+_ABOVE, _BELOW = (
+    (-0.14, -0.1, -0.06, -0.02),
+    (0.04, 0.08, 0.12, 0.16),
+)  # of a line's height, around its baseline
 NO_IMAGE = "its image is neither beside it nor in the folder above"
 
 
@@ -143,8 +147,8 @@ def _ink(page: Page, image: Image.Image, scale: float) -> tuple[float, float]:
         draw.polygon([tuple(point) for point in outline.tolist()], fill=1)
         if baseline is not None:
             height = float(np.ptp(outline[:, 1]))
-            above, below = (_along(marks, baseline, part * height) for part in (-0.25, 0.1))
-            standing += above - below
+            standing += sum(_along(marks, baseline, part * height) for part in _ABOVE)
+            standing -= sum(_along(marks, baseline, part * height) for part in _BELOW)
     inside = np.asarray(mask)
     return float(marks[inside].mean()) if inside.any() else 0.0, standing
 

@@ -125,7 +125,7 @@ def _open_tars(folder: str, names: list[str], columns: Columns, channels: Channe
 def page_files(folder: str, files: list[str]) -> list[str]:
     """List the PAGE or ALTO files among `files`; raises `InputError` if there are both of one page.
 
-    XML without a first element is among them, to be told of, where there are others.
+    What of them is damaged is told of too, where there are others or its image lies beside it.
     """
     paths = [os.path.join(folder, name) for name in files if name.lower().endswith(".xml")]
     kinds = {path: kind for path in paths if (kind := xml_kind(path)) is not None}
@@ -139,7 +139,11 @@ def page_files(folder: str, files: list[str]) -> list[str]:
                 "name the folder of one of the two, or a text file that lists the XML files that are meant,"
                 " one a line.",
             )
-    return list(kinds) if page or alto else []
+    if page or alto:
+        return list(kinds)
+    pictures = {os.path.splitext(name)[0] for name in files if name.lower().endswith(SUFFIXES)}
+    texts = {name[: -len(TEXT_SUFFIX)] for name in files if name.lower().endswith(TEXT_SUFFIX)}
+    return [path for path in kinds if os.path.relpath(path, folder)[: -len(PAGES)] in pictures - texts]
 
 
 def _image_of(file: str) -> tuple[str, int]:
@@ -177,7 +181,8 @@ def _open_listed(file: str, channels: Channels) -> StoredLines | None:
     found = {name: naming.resolve(root, name) for name in xml}
     if missing := [name for name, path in found.items() if path is None]:
         skipped["does not exist"] = missing
-    there = [str(path) for path in found.values() if path is not None]
+    once = {os.path.realpath(path): str(path) for path in reversed(found.values()) if path is not None}
+    there = list(reversed(once.values()))
     if not there:
         why = "\n    ".join(["lists no page that can be read", *by_reason(skipped)])
         raise InputError(legible(file), why, "paths are meant from the list's own folder.")

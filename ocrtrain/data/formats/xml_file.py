@@ -72,7 +72,10 @@ def xml_kind(file: str) -> Kind | None:
         raise _unopened(file, error) from error
     except (etree.LxmlError, ValueError, LookupError):
         pass
-    return "damaged"
+    try:  # some encodings are known only when the whole is there
+        return _KINDS.get(local(parse_xml(file).tag))
+    except XmlError:
+        return "damaged"
 
 
 _KINDS: dict[str, Kind] = {"PcGts": "page", "alto": "alto"}
@@ -96,7 +99,12 @@ def _begun(content: bytes) -> bytes:
     for bom in _BOMS:
         if content.startswith(bom * 2):
             content = content[len(bom) :]
-    return content.removeprefix(_BOMS[0]).lstrip() if not content.startswith(_BOMS[1:]) else content
+    if not content.startswith(_BOMS[1:]):
+        return content.removeprefix(_BOMS[0]).lstrip()
+    start = 2
+    while (unit := content[start : start + 2]) and unit.strip(b"\0") in (b" ", b"\t", b"\r", b"\n"):
+        start += 2
+    return content[:2] + content[start:]
 
 
 def _unopened(file: str, error: OSError) -> XmlError:

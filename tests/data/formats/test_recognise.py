@@ -167,3 +167,59 @@ def test_a_table_that_was_cut_short_is_made_again(
         assert list(open_lines(file).originals) == make.texts
     shutil.rmtree(own_cache)
     assert list(open_lines(file).originals) == make.texts
+
+
+def two_pages(make: SimpleNamespace, folder: Path) -> None:
+    """A PAGE file a.xml and an ALTO file b.xml, each of an image of its own, in one folder."""
+    for name, maker in (("a", make.page), ("b", make.alto)):
+        file = maker(folder / name, [name])
+        file.write_text(file.read_text().replace("page.png", f"{name}.png"))
+        file.rename(folder / f"{name}.xml")
+        (folder / name / "page.png").rename(folder / f"{name}.png")
+
+
+def test_page_and_alto_of_two_pages(make: SimpleNamespace, tmp_path: Path) -> None:
+    two_pages(make, tmp_path)
+    assert list(open_lines(tmp_path).originals) == ["a", "b"]
+    # Of one page: the advice is to list those that are meant, which can be followed.
+    (tmp_path / "c.xml").write_text((tmp_path / "b.xml").read_text().replace("b.png", "a.png"))
+    with pytest.raises(
+        InputError, match=r"(?s)a\.xml\) and ALTO XML .*c\.xml\) of one page.*a text file that lists"
+    ):
+        open_lines(tmp_path)
+    (tmp_path / "pages.txt").write_text("a.xml\nb.xml\n")
+    assert list(open_lines(tmp_path / "pages.txt").originals) == ["a", "b"]
+
+
+def test_a_list_of_pages(make: SimpleNamespace, tmp_path: Path) -> None:
+    two_pages(make, tmp_path / "in")
+    file = tmp_path / "train.txt"
+    file.write_text("# pages\nin/b.xml\n\nin\\a.XML\nin/gone.xml\n")
+    source = open_lines(file)
+    assert list(source.originals) == ["b", "a"] and list(source.names) == ["in/b.xml#l0", "in/a.xml#l0"]
+    assert source.skipped == {"does not exist": ["in/gone.xml"]}
+    file.write_text(f"{tmp_path}/in/a.xml\nin/a.xml\n")
+    assert list(open_lines(file).originals) == ["a"]  # once
+    file.write_text("in/gone.xml\n")
+    with pytest.raises(
+        InputError, match=r"(?s)lists no page that can be read.*1 x does not exist: in/gone\.xml"
+    ):
+        open_lines(file)
+    file.write_text("in/a.xml\nin/a.png\n")
+    with pytest.raises(InputError, match=r"lists pages \(in/a\.xml\) and other things \(in/a\.png\)"):
+        open_lines(file)
+    assert sorted(open_lines(f"{tmp_path}/in/*.xml").originals) == ["a", "b"]
+
+
+def test_damaged_xml_is_told_of(make: SimpleNamespace, tmp_path: Path) -> None:
+    two_pages(make, tmp_path)
+    (tmp_path / "c.xml").write_text("")
+    (tmp_path / "mets.xml").write_text("<mets/>")
+    assert open_lines(tmp_path).skipped.keys() == {"page cannot be used: is damaged or no XML"}
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / name).write_text("<?xml ")
+    with pytest.raises(InputError, match="2 x page cannot be used: is damaged or no XML"):
+        open_lines(tmp_path)
+    pairs = make.pairs(tmp_path / "pairs", make.texts)
+    (pairs / "000.xml").write_text("<?xml ")
+    assert len(open_lines(pairs)) == len(make.texts)  # no page: its image has a text
