@@ -45,6 +45,7 @@ class Clock(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
+        # The settings' own, of a resumed run too: what it restores of its optimizer has no rates.
         self._rates = self._rates or [g["lr"] for g in trainer.optimizers[0].param_groups]
         trainer.should_stop = self._agreed(trainer)
 
@@ -67,7 +68,7 @@ class Clock(Callback):
         return done if self.budget.max_seconds is None else agreement.first_decides(done)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "rates": list(self._rates)}
+        return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._before, self._rates = state_dict["seconds"], list(state_dict["rates"])
+        self._before = state_dict["seconds"]
