@@ -124,6 +124,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, draw_lines: Callable[..., 
         steps = ["trainer.max_steps=40", "trainer.validate_every_steps=20"]
         # So few lines can be learned by heart, and quickly.
         rates = ["optimizer.lr=0.005", "optimizer.matrix_lr=0.05", "schedule=constant"]
+        rates.append("trainer.precision=32-true")  # bf16 learns these few lines by heart later
         assert main(["fit", *TINY, *data, *steps, *rates, "dropout=0", "encoder.dropout=0"]) == 0
     logging.root.handlers[:] = before
     return folder

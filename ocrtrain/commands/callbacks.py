@@ -15,7 +15,7 @@ from ocrtrain.checkpoint import Description
 from ocrtrain.commands.overfit import UntilLearned
 from ocrtrain.commands.run_folder import plain
 from ocrtrain.training import BackgroundCheckpointIO, Clock, Console, Guard, Keeper, Recorder, Validator
-from ocrtrain.training.averaging import Averaging
+from ocrtrain.training.averaging import Averaging, NoAveraging
 from ocrtrain.training.blanks import Blanks
 from ocrtrain.training.budget import seconds_of
 from ocrtrain.training.loggers import publishers
@@ -46,7 +46,7 @@ def callbacks(
         Thaw(finetune.freeze_steps, finetune.train_first) if finetune.freeze_steps else None,
         guard,
         None if synchronized else SharedStatistics(),
-        None if config.ema.decay is None else Averaging(config.ema.decay),
+        NoAveraging() if config.ema.decay is None else Averaging(config.ema.decay),
         Recorder(folder, clock),
         *publishers(instantiate(config.logger), folder, plain(config)),
         Console(clock, batches_per_epoch),

@@ -24,6 +24,7 @@ from ocrtrain.commands.launch import launch, processes_to_start
 from ocrtrain.commands.origin import build_model, open_data, take_over, typed_settings
 from ocrtrain.commands.outcome import conclude, report_model, requeue_if_asked
 from ocrtrain.commands.overfit import keep_few, settle_overfit, verdict
+from ocrtrain.commands.resumed_settings import compare_settings
 from ocrtrain.commands.run_folder import AUTO, held, plain, prepare_folder, resolve_resume, run_folder
 from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData
@@ -41,6 +42,7 @@ from ocrtrain.training import (
 )
 from ocrtrain.training.budget import seconds_of
 from ocrtrain.training.norms import synchronize
+from ocrtrain.training.optimizer_state import keep_own_settings
 from ocrtrain.training.precision import choose_precision
 from ocrtrain.training.processes import Place, distributed_settings, join, leave, on_gpus, place
 from ocrtrain.training.rates import scale_rates
@@ -100,7 +102,12 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     typed = typed_settings(words)
     if config.overfit is not None:
         settle_overfit(config, typed)
+    # What auto comes to: a run that goes on elsewhere is to hear of another one.
+    config.trainer.precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    wanted = plain(config)
     origin = take_over(config, typed)
+    if origin is not None and origin.setting == "resume":
+        compare_settings(wanted, origin.description.config, typed, origin.path)
     data = make_data(config, here)
     settings = {key: plain(config[key]) for key in MODEL_KEYS}
     open_data(config, data, int(settings["backbone"].get("columns_per_frame", 4)), origin)
@@ -117,7 +124,7 @@ def train_here(config: DictConfig, words: Sequence[str], here: Place) -> float |
     trainer_settings = plain(config.trainer)
     budget = take_budget(trainer_settings, data.batches_per_epoch)
     validation = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
-    precision = choose_precision(trainer_settings.pop("precision"), trainer_settings["accelerator"])
+    precision = trainer_settings.pop("precision")
     synchronized = bool(trainer_settings.pop("sync_batchnorm")) and here.world > 1
     if synchronized:
         synchronize(model)
@@ -201,7 +208,7 @@ def optimizer_of(config: DictConfig) -> Callable[[LineRecognizer], torch.optim.O
         if rate is None:
             rate = BESIDE_ADAPTERS if any(is_added(n) for n, _ in model.named_parameters()) else OF_EVERYTHING
         scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates), rate)
-        return made
+        return keep_own_settings(made)
 
     return optimizer
 

@@ -24,6 +24,7 @@ from ocrtrain.data.buckets import (
     plan_epoch,
 )
 from ocrtrain.data.checking import Check
+from ocrtrain.data.continuation import Continuation
 from ocrtrain.data.dataset import Collate, LineDataset
 from ocrtrain.data.formats import Columns
 from ocrtrain.data.formats.several import as_typed
@@ -121,6 +122,7 @@ class LineData(LightningDataModule):
         self.train_set: LineDataset
         self.val_set: LineDataset
         self._first: tuple[LineDataset, Plan] | None = None
+        self._continuation = Continuation()
 
     def open(self, columns_per_frame: int, charset: Charset | None = None) -> None:
         """Open the sources, learn the charset, and check every text against what the model can write.
@@ -178,8 +180,22 @@ class LineData(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         seen: Any = trainer.fit_loop.epoch_loop.batch_progress.total
-        batches = self.batches(seen.processed, trainer.global_rank, trainer.world_size)
+        start = self._continuation.begin(int(seen.processed))
+        batches = self.batches(start, trainer.global_rank, trainer.world_size)
         return self._loader(self.train_set, batches, self.workers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Say for a checkpoint which lines these are, and how far along in them training is."""
+        assert self.trainer is not None
+        seen: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return self._continuation.state(int(seen.processed), self.batches_per_epoch, self._sets())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a run was; raises InputError for a state that is none."""
+        self._continuation.load(state_dict, self.batches_per_epoch, self._sets())
+
+    def _sets(self) -> dict[str, LineDataset]:
+        return {"training": self.train_set, "validation": self.val_set}
 
     def batches(self, start: int = 0, rank: int = 0, ranks: int = 1) -> EndlessBatches:
         """Plan the training batches from number `start` on, without end, for one of `ranks` processes."""

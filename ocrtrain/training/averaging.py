@@ -88,21 +88,35 @@ class Averaging(Callback):
             state.update(zip(names, self._averages, strict=True))
             checkpoint["state_dict"] = state
 
-    @torch.no_grad()
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         # The module has been given the averages.
-        parameters = trained(pl_module)
-        self._averages = [p.detach().clone() for p in parameters.values()]
-        for name, weight in checkpoint.get(TRAINED, {}).items():
-            parameters[name.removeprefix("model.")].copy_(weight)
+        self._averages = [p.detach().clone() for p in trained(pl_module).values()]
+        restore_trained(pl_module, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.steps = Fields(state_dict, "Averaging").integer("steps", 0)
+
+
+class NoAveraging(Callback):
+    """Lets a run that averaged its weights go on without: from those that it trained, not their averages."""
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        restore_trained(pl_module, checkpoint)
+
+
+@torch.no_grad()
+def restore_trained(module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    """Give `module` the weights that training goes on with, where a checkpoint has them beside averages."""
+    parameters = trained(module)
+    for name, weight in checkpoint.get(TRAINED, {}).items():
+        parameters[name.removeprefix("model.")].copy_(weight)
 
 
 def trained(module: LightningModule) -> dict[str, nn.Parameter]:

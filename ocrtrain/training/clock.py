@@ -46,6 +46,7 @@ class Clock(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
+        # The settings' own, of a resumed run too: what it restores of its optimizer has no rates.
         self._rates = self._rates or [g["lr"] for g in trainer.optimizers[0].param_groups]
         trainer.should_stop = self._agreed(trainer)
 
@@ -68,14 +69,7 @@ class Clock(Callback):
         return done if self.budget.max_seconds is None else agreement.first_decides(done)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "rates": list(self._rates)}
+        return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        fields = Fields(state_dict, "Clock")
-        self._before = fields.number("seconds", 0)
-        self._rates = fields.items("rates", rate)
-
-
-def rate(value: Any) -> float:
-    """Check a learning rate that a checkpoint holds; raises FieldError if it is none."""
-    return Fields({"rate": value}, "Clock").number("rate", 0)
+        self._before = Fields(state_dict, "Clock").number("seconds", 0)

@@ -22,7 +22,7 @@ PRECISIONS = (
     "16",
     "64",
 )
-BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+BF16_UNITS = ("avx512_bf16", "amx_bf16")  # of a CPU, as torch names them
 
 
 def choose_precision(wanted: str, accelerator: str = "auto") -> str:
@@ -42,9 +42,7 @@ def choose_precision(wanted: str, accelerator: str = "auto") -> str:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 in hardware; one that emulates it is slower than in float32."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        return False
-    return bool(BF16_FLAGS & set(flags.split()))
+    if not hasattr(torch.cpu, "get_capabilities"):  # an earlier torch knows of AVX-512 alone
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(unit, False) for unit in BF16_UNITS)

@@ -33,7 +33,7 @@ STOPPED = 128 + signal.SIGTERM
 STEPS = ["trainer.max_steps=6", "trainer.validate_every_steps=3"]
 AVERAGED = ("state_dict", "trained_weights")
 SOURCES = {
-    "real": ["data.train=lines", "data.val=lines", "optimizer=muon"],
+    "real": ["data.train=lines", "data.val=lines", "optimizer=muon", "trainer.precision=32-true"],
     "generated": [
         "data=generated",
         "data.train.lines=12",
