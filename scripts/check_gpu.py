@@ -6,7 +6,7 @@ experiment=print for what time is left. Each runs in a process of its own with a
 that one that fails or hangs costs no other, and each row is printed as it comes. Where $OUT is set, the
 table is also in $OUT/check_gpu.txt, and what the parts print in $OUT/check_gpu.log. Exits with 1 if a check
 fails, with 2 where there is no CUDA device. With --cpu, all parts run at toy sizes on a CPU, by Triton's
-interpreter, to show that nothing in them is broken (that of Triton 3.6 needs NumPy below 2.5).
+interpreter, to show that nothing in them is broken (that of Triton 3.6 needs NumPy below 2.4).
 
 A machine without a network that has Python 3.12, torch 2.11, torchvision, lightning, peft, numba, matplotlib,
 regex and what they need lacks 6 MB of wheels. Where there is a network:
