@@ -1,231 +1,190 @@
-"""Every check that needs a GPU, in one table: python scripts/check_gpu.py [--tune]
+"""Every check that needs a GPU, in one table and under eight minutes: python scripts/check_gpu.py
 
-Triton's scan and convolution and the chunked form of Mamba-2 against float64 references, training steps in
-mixed precision, memory, decoding, the time of both directions beside mamba-ssm's kernel with the copies that
-it needs, where that is installed, and the original recipe's lines per second. With --tune, the scan's time
-under several tilings instead. Exits with 1 if a check fails, with 2 where there is no CUDA device.
+Parts, in order of worth: kernels against references in float64, steps in mixed precision, a training by
+experiment=quickstart, the original recipe's step, reading, time and memory as lines grow, tilings, and
+experiment=print for what time is left. Each runs in a process of its own with a time limit of its own, so
+that one that fails or hangs costs no other, and each row is printed as it comes. Where $OUT is set, the
+table is also in $OUT/check_gpu.txt, and what the parts print in $OUT/check_gpu.log. Exits with 1 if a check
+fails, with 2 where there is no CUDA device. With --cpu, all parts run at toy sizes on a CPU, by Triton's
+interpreter, to show that nothing in them is broken (that of Triton 3.6 needs NumPy below 2.4).
+
+A machine without a network that has Python 3.12, torch 2.11, torchvision, lightning, peft, numba, matplotlib,
+regex and what they need lacks 6 MB of wheels. Where there is a network:
+
+    pip wheel --no-deps -w .wheels antlr4-python3-runtime==4.9.3
+    pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \\
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 \\
+        -d .wheels hydra-core 'omegaconf<2.4' rapidfuzz uharfbuzz python-bidi jiwer
+
+and on that machine, with files to be written under $OUT:
+
+    pip install --no-index --no-deps --find-links .wheels --target /tmp/site hydra-core omegaconf \\
+        antlr4-python3-runtime rapidfuzz uharfbuzz python-bidi jiwer
+    PYTHONPATH=/tmp/site:$PWD python scripts/check_gpu.py
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
 
-import torch
-import torch.nn.functional as F
-from gpu_speed import Row, check_recipe, check_speed, draw, tune
-from torch import Tensor
+# Torch is imported once, before the forks; nothing here may touch the GPU.
+FORK = multiprocessing.get_context("fork")
 
-from ocrtrain.decoding import GreedyDecoder
-from ocrtrain.model import LineRecognizer
-from ocrtrain.model.backbones import CompactResNet
-from ocrtrain.model.encoders import MambaEncoder
-from ocrtrain.model.ssm import selective_scan, state_space_duality
-from ocrtrain.model.ssm.backend import mamba_ssm_missing, triton_missing
-from ocrtrain.model.ssm.convolution import causal_convolution
-from ocrtrain.text import Charset
-
-TYPES = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
-
-
-def name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def scan_by_definition(lengths: Tensor, reverse: bool, **given: Tensor) -> Tensor:
-    """The recurrence in float64, all lines at once: a state changes only within its line."""
-    u, delta, A, B, C, D, z = (given[k].double() for k in ("u", "delta", "A", "B", "C", "D", "z"))
-    step = F.softplus(delta + given["delta_bias"].double())
-    h = torch.zeros(len(u), *A.shape, dtype=torch.float64, device=u.device)
-    frames = [torch.zeros_like(u[:, 0])] * u.shape[1]
-    for t in reversed(range(u.shape[1])) if reverse else range(u.shape[1]):
-        inside = (t < lengths)[:, None]
-        decay = torch.exp(step[:, t, :, None] * A)
-        inflow = (step[:, t] * u[:, t])[..., None] * B[:, t, None]
-        h = torch.where(inside[..., None], decay * h + inflow, h)
-        y = ((h * C[:, t, None]).sum(-1) + D * u[:, t]) * F.silu(z[:, t])
-        frames[t] = torch.where(inside, y, 0)
-    return torch.stack(frames, 1)
+# Each part: its name, where it is, and the seconds that it may take.
+PARTS = (
+    ("scan", "gpu_kernels.check_scan", 110),
+    ("other kernels", "gpu_kernels.check_others", 60),
+    ("mixed precision", "gpu_kernels.check_steps", 45),
+    ("quickstart", "gpu_speed.check_quickstart", 90),
+    ("recipe", "gpu_speed.check_recipe", 60),
+    ("reading", "gpu_speed.check_reading", 75),
+    ("growth", "gpu_speed.check_growth", 45),
+    ("tilings", "gpu_speed.check_tilings", 90),
+    ("print", "gpu_speed.check_print", 3600),
+)
 
 
-def worst(
-    function: Callable[..., Tensor], reference: Callable[..., Tensor], tensors: dict[str, Tensor]
-) -> float:
-    """The largest relative error of the output and of all gradients."""
-    own = {k: v.detach().requires_grad_() for k, v in tensors.items()}
-    double = {k: v.detach().double().requires_grad_() for k, v in tensors.items()}
-    found, expected = function(**own), reference(**double)
-    dy = torch.randn_like(found)
-    pairs = [(found, expected)]
-    one = torch.autograd.grad(found, list(own.values()), dy)
-    other = torch.autograd.grad(expected, list(double.values()), dy.double())
-    pairs += zip(one, other, strict=True)
-    return max(((a.double() - b).norm() / b.norm().clamp(min=1e-30)).item() for a, b in pairs)
+class Table:
+    """What is printed, and written to a file where there is one; each line at once."""
+
+    def __init__(self, file: TextIO | None) -> None:
+        self.file, self.failed = file, 0
+
+    def say(self, line: str, failed: bool = False) -> None:
+        self.failed += failed
+        for place in (sys.stdout, self.file):
+            if place is not None:
+                print(line, file=place, flush=True)
 
 
-def check_scan(device: torch.device, backend: str) -> Iterator[Row]:
-    for dtype, limit in TYPES.items():
-        for shape in ((5, 100, 70, 16), (3, 33, 257, 5), (2, 1, 9, 64)):
-            for reverse in (False, True):
-                tensors, lengths = draw(*shape, dtype, device)
-                error = worst(
-                    lambda reverse=reverse, lengths=lengths, **x: selective_scan(
-                        **x, delta_softplus=True, lengths=lengths, reverse=reverse, backend=backend
-                    ),
-                    lambda reverse=reverse, lengths=lengths, **x: scan_by_definition(lengths, reverse, **x),
-                    tensors,
-                )
-                way = "backward" if reverse else "forward"
-                yield Row(f"{backend} scan, {way} in time", name(dtype), str(shape), error, limit=limit)
+def find(place: str) -> Callable[..., Any]:
+    module, _, function = place.rpartition(".")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
-def check_convolution(device: torch.device) -> Iterator[Row]:
-    for dtype, limit in TYPES.items():
-        for reverse in (False, True):
-            shape = (5, 100, 70)
-            lengths = torch.linspace(100, 0, 5, device=device).long()
-            tensors = {"x": torch.randn(shape, device=device).to(dtype)}
-            tensors |= {
-                "weight": torch.randn(70, 1, 4, device=device),
-                "bias": torch.randn(70, device=device),
-            }
-            options: dict[str, Any] = {"lengths": lengths, "reverse": reverse}
-            error = worst(
-                lambda options=options, **x: causal_convolution(**x, **options, backend="triton"),
-                lambda options=options, **x: causal_convolution(**x, **options, backend="eager"),
-                tensors,
-            )
-            way = "backward" if reverse else "forward"
-            yield Row(f"triton convolution, {way} in time", name(dtype), str(shape), error, limit=limit)
+def run_part(place: str, options: dict[str, Any], log: int, pipe: Any) -> None:
+    """Run a part in this process, which is its own: rows go through the pipe, all else into the log."""
+    os.setsid()  # what it starts ends with it
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    try:
+        import torch
+        from gpu_kernels import Setting, SkipError
 
-
-def duality_by_definition(lengths: Tensor, reverse: bool, **given: Tensor) -> Tensor:
-    """Mamba-2's recurrence in float64, all lines and heads at once, with one group."""
-    x, dt, A, B, C, D = (given[k].double() for k in ("x", "dt", "A", "B", "C", "D"))
-    N, T, heads, channels = x.shape
-    h = torch.zeros(N, heads, B.shape[3], channels, dtype=torch.float64, device=x.device)
-    frames = [torch.zeros_like(x[:, 0])] * T
-    for t in reversed(range(T)) if reverse else range(T):
-        inside = (t < lengths)[:, None, None]
-        inflow = (dt[:, t, :, None] * x[:, t])[:, :, None] * B[:, t, 0, None, :, None]
-        h = torch.where(inside[..., None], torch.exp(dt[:, t] * A)[..., None, None] * h + inflow, h)
-        y = torch.einsum("nhsp,ns->nhp", h, C[:, t, 0]) + D[:, None] * x[:, t]
-        frames[t] = torch.where(inside, y, 0)
-    return torch.stack(frames, 1)
-
-
-def check_duality(device: torch.device) -> Iterator[Row]:
-    N, T, heads, channels, S = shape = (5, 100, 4, 32, 16)
-    lengths = torch.linspace(T, 0, N, device=device).long()
-    for dtype, limit in TYPES.items():
-        for reverse in (False, True):
-            x, B, C = (
-                torch.randn(N, T, *size, device=device).to(dtype)
-                for size in ((heads, channels), (1, S), (1, S))
-            )
-            tensors = {"x": x, "dt": 0.2 * torch.rand(N, T, heads, device=device), "B": B, "C": C}
-            tensors |= {
-                "A": -torch.arange(1.0, heads + 1, device=device),
-                "D": torch.randn(heads, device=device),
-            }
-            error = worst(
-                lambda reverse=reverse, **x: state_space_duality(**x, lengths=lengths, reverse=reverse),
-                lambda reverse=reverse, **x: duality_by_definition(lengths, reverse, **x),
-                tensors,
-            )
-            way = "backward" if reverse else "forward"
-            yield Row(f"state-space duality, {way} in time", name(dtype), str(shape), error, limit=limit)
-
-
-def check_one_line(device: torch.device) -> Iterator[Row]:
-    """A line alone must equal itself in a batch."""
-    for dtype, limit in TYPES.items():
-        tensors, lengths = draw(4, 90, 64, 16, dtype, device)
-        options: dict[str, Any] = {"delta_softplus": True, "reverse": True, "backend": "triton"}
-        together = selective_scan(**tensors, lengths=lengths, **options)
-        length = int(lengths[1])
-        own = {k: v[1:2, :length] if v.dim() == 3 else v for k, v in tensors.items()}
-        alone = selective_scan(**own, **options)
-        apart = (alone[0] - together[1, :length]).double().norm() / alone.double().norm()
-        yield Row("a line alone, and in a batch", name(dtype), "(4, 90, 64, 16)", float(apart), limit=limit)
-
-
-def check_training(device: torch.device) -> Iterator[Row]:
-    """Steps on one batch must stay finite, and bring the loss down."""
-    for dtype in (torch.bfloat16, torch.float16):
+        if not options["tiny"]:
+            torch.cuda.set_device(0)
         torch.manual_seed(0)
-        model = LineRecognizer(
-            CompactResNet(1, 32, (16, 32, 64), 64), MambaEncoder(64, 2, backend="triton"), 20, dropout=0.0
-        ).to(device)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-        scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-        pixels = torch.randint(256, (8, 1, 32, 320), dtype=torch.uint8, device=device)
-        widths = torch.linspace(320, 100, 8, device=device).long()
-        targets = torch.randint(1, 20, (8, 6), device=device)
-        losses = []
-        for _ in range(40):
-            with torch.autocast(device.type, dtype):
-                log_probs, lengths = model(pixels, widths)
-            sizes = torch.full((8,), 6, device=device)
-            loss = F.ctc_loss(log_probs.transpose(0, 1), targets, lengths, sizes)
-            optimizer.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            losses.append(float(loss))
-        share = losses[-1] / losses[0]
-        yield Row("40 training steps, last loss to first", name(dtype), "8 x 320 pixels", share, "x", 0.9)
+        device = torch.device("cpu") if options["tiny"] else torch.device("cuda", 0)
+        try:
+            for row in find(place)(Setting(device=device, **options)):
+                pipe.send((str(row), not row.ok))
+        except SkipError as reason:
+            pipe.send((f"skipped: {reason}", False))
+    except BaseException as error:  # the parent goes on, and must know
+        traceback.print_exc()
+        pipe.send((f"failed: {type(error).__name__}: {str(error)[:300]}", True))
+    pipe.send(None)
+    sys.stdout.flush()
+    os._exit(0)  # neither threads nor a broken GPU may hold up the next part
 
 
-def check_decoding(device: torch.device) -> Iterator[Row]:
-    """Decoding on the GPU must read what the CPU reads."""
-    charset = Charset("abcdefgh")
-    log_probs = (3 * torch.randn(16, 200, len(charset))).log_softmax(-1)
-    lengths = torch.linspace(200, 1, 16).long()
-    decoder = GreedyDecoder(charset)
-    here, there = decoder(log_probs, lengths), decoder(log_probs.to(device), lengths.to(device))
-    wrong = sum(a.text != b.text for a, b in zip(here, there, strict=True))
-    apart = max(abs(a.confidence - b.confidence) for a, b in zip(here, there, strict=True))
-    yield Row("greedy decoding, lines read otherwise", "float32", "(16, 200)", wrong, "lines", 0)
-    yield Row("greedy decoding, confidences", "float32", "(16, 200)", apart, "apart", 1e-5)
+def watch(part: str, place: str, options: dict[str, Any], log: int, table: Table) -> None:
+    """Run a part in a process of its own, and end it with all that it started when its time is up."""
+    began, seconds = time.monotonic(), options["seconds"]
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = FORK.Process(target=run_part, args=(place, options, log, theirs))
+    process.start()
+    theirs.close()
+    while True:
+        left = began + seconds - time.monotonic()
+        ready = multiprocessing.connection.wait([ours, process.sentinel], max(0.0, left))
+        if ours in ready:
+            with contextlib.suppress(EOFError):
+                if (said := ours.recv()) is None:
+                    break
+                table.say(*said)
+                continue
+        if ready:
+            process.join()
+            table.say(f"{part}: failed: its process ended with code {process.exitcode}", failed=True)
+        else:
+            table.say(f"{part}: failed: stopped after its {seconds:.0f} seconds", failed=True)
+        break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join(10)
+    table.say(f"-- {part}: {time.monotonic() - began:.0f} s")
 
 
-def checks(device: torch.device) -> Iterator[Callable[[], Iterator[Row]]]:
-    yield lambda: check_scan(device, "triton")
-    if not mamba_ssm_missing("cuda"):
-        yield lambda: check_scan(device, "mamba_ssm")
-    yield lambda: check_convolution(device)
-    yield lambda: check_duality(device)
-    yield lambda: check_one_line(device)
-    yield lambda: check_training(device)
-    yield lambda: check_decoding(device)
-    yield check_speed
-    yield check_recipe
+def device_name(pipe: Any) -> None:
+    """Say what there is to run on; in a process of its own, since a fork must find the GPU untouched."""
+    import torch
+
+    pipe.send(torch.cuda.get_device_name() if torch.cuda.is_available() else None)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tune", action="store_true", help="time the scan under several tilings")
-    options = parser.parse_args()
-    if not torch.cuda.is_available():
+    parser.add_argument("--cpu", action="store_true", help="toy sizes, on a CPU: whether all of it runs")
+    parser.add_argument("--seconds", type=float, default=460.0, help="for all parts together")
+    parser.add_argument("parts", nargs="*", help="only these: " + ", ".join(part for part, *_ in PARTS))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - {part for part, *_ in PARTS}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if arguments.cpu:
+        os.environ |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    end = time.monotonic() + arguments.seconds
+
+    name: str | None = "a CPU, by Triton's interpreter"
+    if not arguments.cpu:
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        FORK.Process(target=device_name, args=(theirs,)).start()
+        name = ours.recv() if ours.poll(120) else None
+    if name is None:
         print("torch finds no CUDA device: nothing was checked", file=sys.stderr)
         return 2
-    device = torch.device("cuda", torch.cuda.current_device())
-    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}")
-    if missing := triton_missing(str(device)):
-        print(f"Triton cannot run: {missing}", file=sys.stderr)
-        return 1
-    failed = 0
-    print(f"{'check':44} {'type':8} {'shape':22} {'value':24} {'limit':>8}  ok")
-    for check in [tune] if options.tune else checks(device):
-        try:
-            for row in check():
-                failed += not row.ok
-                print(row, flush=True)
-        except Exception as error:  # the next check may still say something
-            failed += 1
-            print(f"failed: {type(error).__name__}: {error}", flush=True)
-    return 1 if failed else 0
+
+    import torch  # before the forks, with all that takes long to import
+
+    for module in ("gpu_kernels", "gpu_speed", "ocrtrain.commands.fit"):
+        with contextlib.suppress(ImportError):  # the parts that need it will say so
+            importlib.import_module(module)
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="check-gpu-")))
+        out = Path(os.environ["OUT"]) if os.environ.get("OUT") else None
+        log = opened.enter_context(open((out or folder) / "check_gpu.log", "w+"))
+        table = Table(out and opened.enter_context(open(out / "check_gpu.txt", "w")))
+        table.say(f"{name}, torch {torch.__version__}")
+        table.say(f"{'check':44} {'type':8} {'shape':22} {'value':24} {'limit':>8}  ok")
+        for part, place, limit in PARTS:
+            seconds = min(limit, end - time.monotonic())
+            if arguments.parts and part not in arguments.parts:
+                continue
+            if seconds < 5:
+                table.say(f"-- {part}: skipped: no time is left")
+                continue
+            options = {"tiny": arguments.cpu, "seconds": seconds, "folder": folder}
+            begun = log.seek(0, os.SEEK_END)
+            failed = table.failed
+            watch(part, place, options, log.fileno(), table)
+            if table.failed > failed:
+                log.seek(begun)
+                table.say("".join(log.readlines()[-12:]).rstrip())
+    return 1 if table.failed else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ from ocrtrain.model.ssm.scan_triton_forward import scan_forward
 
 INTERPRETED = not isinstance(scan_forward, triton.JITFunction)
 
+# What the backward kernel holds of a group of frames should fit into registers. Older compilers need more:
+# of 4 frames, 32 channels and 16 states, Triton 3.6 keeps 960 bytes of a thread in memory, 3.8 keeps 40.
+_NEWER = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 8)
+FORWARD_FRAMES, BACKWARD_FRAMES = 8, 4 if _NEWER else 2
+
 CHUNK = 32  # frames between two states that the forward pass keeps
 
 
@@ -42,7 +47,7 @@ def choose_tiling(lines: int, channels: int, states: int, backward: bool) -> Til
         return Tiling(width, 2)
     while width > 8 and lines * triton.cdiv(channels, width) < 256:
         width //= 2
-    return Tiling(width, 4 if backward else 8)
+    return Tiling(width, BACKWARD_FRAMES if backward else FORWARD_FRAMES)
 
 
 def on_device_of(x: Tensor) -> contextlib.AbstractContextManager[Any]:

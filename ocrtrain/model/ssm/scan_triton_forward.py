@@ -44,7 +44,8 @@ def softplus(x):
 
 @triton.jit
 def line_length(lengths, n, frames):
-    return frames if lengths is None else tl.minimum(tl.load(lengths + n), frames).to(tl.int32)
+    # Less than nothing is nothing, as for `frame_mask`: zeros would else be written before the line.
+    return frames if lengths is None else tl.maximum(tl.minimum(tl.load(lengths + n), frames), 0).to(tl.int32)
 
 
 @triton.jit

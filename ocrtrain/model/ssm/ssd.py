@@ -63,11 +63,14 @@ def state_space_duality(
             v = F.pad(v, (0, 0, 0, 0, 0, chunks * size - frames))
         return v.unflatten(1, (chunks, size)).transpose(2, 3).unflatten(2, (groups, -1))
 
+    # Products of C and B and the states between chunks may exceed float16's range where y does not.
+    kind = torch.float32 if x.dtype == torch.float16 else x.dtype
     with torch.autocast(device_type=x.device.type, enabled=False):
-        inputs = (split(x).contiguous(), split(B.to(x.dtype)), split(C.to(x.dtype)))
+        inputs = (split(x.to(kind)).contiguous(), split(B.to(kind)), split(C.to(kind)))
         steps, decays, skips = (split(v[..., None])[..., 0] for v in (dt, dt * A, skip))
         y = _chunked(*inputs, steps, decays, skips, reverse)
-    return y.flatten(2, 3).transpose(2, 3).reshape(n, chunks * size, heads, channels)[:, :frames]
+    y = y.flatten(2, 3).transpose(2, 3).reshape(n, chunks * size, heads, channels)[:, :frames]
+    return y.to(x.dtype)
 
 
 def chunk_size(frames: int, chunk: int) -> int:

@@ -108,6 +108,16 @@ def test_small_and_large_steps_are_exact() -> None:
     torch.testing.assert_close(y.double(), expected, rtol=2e-6, atol=0)
 
 
+@pytest.mark.interpreted
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
+def test_a_length_below_zero_is_that_of_an_empty_line(reverse: bool, module: Any) -> None:
+    # The line before it must not be written to.
+    given, options = arguments(2, 4, 3, 2), {"reverse": reverse}
+    expected = run(given, "triton", lengths=torch.tensor([4, 0]), **options)
+    found = run(given, "triton", lengths=torch.tensor([4, -2]), **options)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 class Largest(TorchDispatchMode):
     """Notes the number of elements of the largest tensor that any operation gives."""
 

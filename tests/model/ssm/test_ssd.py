@@ -164,3 +164,16 @@ def test_a_chunk_divides_the_frames_where_it_can(frames: int, size: int) -> None
 def test_a_chunk_of_frames_that_nothing_divides_pads_little() -> None:
     size = chunk_size(1009, 64)  # a prime
     assert 32 <= size <= 128 and -(-1009 // size) * size - 1009 < size / 2
+
+
+@both_ways
+def test_in_float16_only_the_result_has_to_be_in_its_range(reverse: bool) -> None:
+    # C B^T is 128 * 30 * 30, beyond 65504; a state is up to 20 frames * 30 * 100 * 0.2.
+    x, B = torch.full((1, 40, 1, 2), 100.0).half(), torch.full((1, 40, 1, 128), 30.0).half()
+    C = torch.where(torch.arange(128) % 2 == 0, 30.0, -29.75).expand(1, 40, 1, 128).half()
+    given = {"x": x, "dt": torch.full((1, 40, 1), 0.01), "A": torch.tensor([-0.1]), "B": B, "C": C}
+    given["D"] = torch.ones(1)
+    y = state_space_duality(**given, reverse=reverse, chunk=8, backend="eager")
+    double = {k: v.double() for k, v in given.items()}
+    assert y.dtype == torch.float16
+    assert relative(y, by_definition(**double, lengths=None, reverse=reverse)) <= 1e-2
