@@ -1,9 +1,9 @@
 """Typed, checked fields of a mapping that came from a file.
 
 Whatever a file says of itself (a checkpoint's description, an adapter's config, a language model's header, a
-cache's index) is read through `Fields`, once, where it enters. Each field is asked for by name, type and
-range. What comes out are plain values of these types, so nothing of the file can become configuration that is
-instantiated or interpolated.
+cache's index) is read through `CheckedFields`, once, where it enters. Each field is asked for by name, type
+and range. What comes out are plain values of these types, so nothing of the file can become configuration
+that is instantiated or interpolated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FieldError(ValueError):
     """A field of a file that is missing, of another type, or out of range; the text names the field."""
 
 
-class Fields:
+class CheckedFields:
     """Reads fields of a mapping from a file.
 
     values: the mapping, as the file's parser gave it; path: its own name in the file, for messages: ""
@@ -117,7 +117,7 @@ class Fields:
 
         return self._read(name, check, default)
 
-    def fields(self, name: str, default: Any = REQUIRED) -> Fields:
+    def fields(self, name: str, default: Any = REQUIRED) -> CheckedFields:
         """Read a mapping, to be asked for its own fields."""
         path = f"{self.path}.{name}" if self.path else name
         # The mapping's own messages carry the whole path already.
@@ -128,7 +128,7 @@ class Fields:
             return default
         if self.values[name] is None and default is not REQUIRED:
             return default
-        return Fields(self.values[name], path)
+        return CheckedFields(self.values[name], path)
 
     def record(self, name: str, default: Any = REQUIRED) -> dict[str, Any]:
         """Read a mapping that is kept for people to look at: a copy, of plain values whatever they are."""

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ocrtrain.adapter import apply_adapter
-from ocrtrain.checkpoint import (
+from ocrtrain.checkpoint.adapter import apply_adapter
+from ocrtrain.checkpoint.description import (
     Description,
     as_checkpoint,
     build_described,
@@ -22,7 +22,7 @@ from ocrtrain.checkpoint import (
     merge_adapters,
     read_checkpoint,
 )
-from ocrtrain.data.image import as_pixels
+from ocrtrain.data.images.image import as_pixels
 from ocrtrain.decoding import GreedyDecoder, Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path

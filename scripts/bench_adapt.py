@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats.folder import FolderSource
 
 COUNTS = (50, 200, 1000)
 WAYS = ("LoRA", "everything", "from random weights")
@@ -64,7 +64,7 @@ def recipe() -> nn.Module:
     """The recognizer of experiment=mamba_ocr_130m, with random weights."""
     from ocrtrain.command_line.invocation import parse
     from ocrtrain.command_line.presets import compose
-    from ocrtrain.commands.fit import MODEL_KEYS, plain
+    from ocrtrain.commands.fit.fit import MODEL_KEYS, plain
     from ocrtrain.model.build import build_recognizer
 
     words = ["experiment=mamba_ocr_130m", "backbone.weights=null", "encoder.pretrained=null"]

@@ -158,8 +158,8 @@ def compare(options: argparse.Namespace) -> None:
     import torch
 
     from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel
-    from ocrtrain.decoding.arpa import token_of, write_arpa
-    from ocrtrain.decoding.load import load_language_model
+    from ocrtrain.decoding.lm.arpa import token_of, write_arpa
+    from ocrtrain.decoding.lm.load import load_language_model
 
     torch.set_num_threads(1)
     log_probs, charset = posteriors(options)
@@ -228,7 +228,7 @@ def compare(options: argparse.Namespace) -> None:
 def build(options: argparse.Namespace) -> None:
     """Build a 5-gram from text of some size: words of the data in random order, some letters changed."""
     from ocrtrain.commands.lm_build import lines_of
-    from ocrtrain.decoding.kneser_ney import build_language_model
+    from ocrtrain.decoding.lm.kneser_ney import build_language_model
 
     draws = np.random.default_rng(0)
     words = np.array(" ".join(lines_of(str(options.data))).split())

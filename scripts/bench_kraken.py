@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats.folder import FolderSource
 from ocrtrain.evaluation import cer_interval, count_edits, edit_table
 
 BEGIN = b"Setting seg_type"  # the last that `ketos -v` says before its first step

@@ -21,7 +21,7 @@ import jiwer
 from jiwer.transforms import ReduceToListOfListOfChars
 
 from ocrtrain.evaluation import EditCounts, Prediction, count_edits, evaluate_lines
-from ocrtrain.evaluation.report import as_report
+from ocrtrain.evaluation.report.as_json import as_report
 
 LETTERS = "etaoinsrhldcumfpgwybvkxjqzäöüſETAOINS"
 

@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ocrtrain.data.augmentation import Augment
-from ocrtrain.data.buckets import EndlessBatches
-from ocrtrain.data.dataset import Collate, LineDataset
+from ocrtrain.data.batches.buckets import EndlessBatches
+from ocrtrain.data.batches.dataset import Collate, LineDataset
+from ocrtrain.data.checks.screening import symbols_of
 from ocrtrain.data.formats import open_lines
 from ocrtrain.data.formats.writers import WrittenLine, writing
-from ocrtrain.data.preprocess import Preprocess
-from ocrtrain.data.screening import symbols_of
-from ocrtrain.data.stored import StoredLines
+from ocrtrain.data.images.augment import Augment
+from ocrtrain.data.images.preprocess import Preprocess
+from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.text import Charset, Writing
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ocrtrain.training.saving import BackgroundCheckpointIO
+from ocrtrain.checkpoint.writer import BackgroundCheckpointIO
 
 
 def bench_processes(options: argparse.Namespace) -> None:

@@ -160,7 +160,7 @@ def main() -> int:
 
     import torch  # before the forks, with all that takes long to import
 
-    for module in ("gpu_kernels", "gpu_speed", "ocrtrain.commands.fit"):
+    for module in ("gpu_kernels", "gpu_speed", "ocrtrain.commands.fit.fit"):
         with contextlib.suppress(ImportError):  # the parts that need it will say so
             importlib.import_module(module)
     with contextlib.ExitStack() as opened:

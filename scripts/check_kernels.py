@@ -21,7 +21,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ocrtrain.model.ssm import convolution_triton, scan_triton
+from ocrtrain.model.ssm.convolution import triton as convolution_triton
+from ocrtrain.model.ssm.scan import triton as scan_triton
 
 TYPES = ("fp32", "bf16", "fp16")
 SINGLE = {

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from ocrtrain.decoding import BeamDecoder
-from ocrtrain.decoding.kneser_ney import build_language_model
+from ocrtrain.decoding.lm.kneser_ney import build_language_model
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
 
@@ -73,24 +73,26 @@ def decode(random: Random) -> None:
 
 def scale(random: Random) -> None:
     """Scale, change and whiten images from 1 x 1 pixel on."""
-    from ocrtrain.data import line_numba
+    from ocrtrain.data.images import preprocess_numba
 
     size = int(random.choice(SIZES)), int(random.choice((*SIZES, 3000)))
     image = (random.integers(0, 256, size) * random.choice((0, 1))).astype(np.uint8)
     height, width = int(random.choice(SIZES)), int(random.choice((*SIZES, 900)))
-    line_numba.scaled(image, height, width)
-    line_numba.ink_on_white(image, float(random.choice((1, 576, 1e9))))
+    preprocess_numba.scaled(image, height, width)
+    preprocess_numba.ink_on_white(image, float(random.choice((1, 576, 1e9))))
     slopes = random.uniform(-2, 2, 5) * random.choice((0, 1, 100))
     matrix = (float(random.uniform(0.01, 40)), *map(float, slopes))
     gain, deviation = float(random.uniform(0, 9)), float(random.uniform(0, 99))
     seed = np.uint64(random.integers(2**63))
-    line_numba.changed(image, height, width, matrix, gain, deviation, seed, line_numba.quantiles())
+    preprocess_numba.changed(
+        image, height, width, matrix, gain, deviation, seed, preprocess_numba.quantiles()
+    )
 
 
 def screen(random: Random) -> None:
     """Hash texts and look for suspects among them, code points from 0 to the last."""
-    from ocrtrain.data.screening import suspects
-    from ocrtrain.data.strings import Strings
+    from ocrtrain.data.checks.screening import suspects
+    from ocrtrain.data.lines.strings import Strings
 
     codes = [0, 10, 32, 97, 0x7F, 0x80, 0x7FF, 0x800, 0x5D0, 0x301, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]
     texts = ["".join(map(chr, random.choice(codes, random.choice((0, *SIZES))))) for _ in range(9)]
@@ -103,7 +105,7 @@ def screen(random: Random) -> None:
 def manifest(random: Random) -> None:
     """Read manifests with bytes changed, doubled and lost."""
     from ocrtrain.data.formats.columns import Columns
-    from ocrtrain.data.formats.manifest_quick import read_quickly
+    from ocrtrain.data.formats.manifest.quick import read_quickly
 
     suffix = str(random.choice((".tsv", ".jsonl")))
     row = '{"image": "a%d.png", "text": "b\\u00e4\\n\\ud83d\\ude00", "width": 1e3, "height": 32}\n'
@@ -125,7 +127,7 @@ def manifest(random: Random) -> None:
 def effects(random: Random) -> None:
     """Apply each effect, with its settings at their limits, to pictures from 1 x 1 pixel on."""
     from ocrtrain.synthesis import effects as known
-    from ocrtrain.synthesis.draws import Draws
+    from ocrtrain.synthesis.hashed_random import HashedRandom
 
     names = [name for name in known.__all__ if name not in ("Effect", "Effects", "AnyColours")]
     kind = getattr(known, str(random.choice(names)))
@@ -137,15 +139,15 @@ def effects(random: Random) -> None:
         if "limits" in each.metadata and random.random() < 0.7:
             end = float(random.choice(each.metadata["limits"]))
             settings[each.name] = end if isinstance(each.default, float | int) else (end, end)
-    kind(**settings)(picture, Draws(str(random.integers(2**31))))
+    kind(**settings)(picture, HashedRandom(str(random.integers(2**31))))
 
 
 def sequences(random: Random) -> None:
     """Run Mamba's and Mamba-2's loops, forwards and backwards, on lines from 0 frames on."""
-    from ocrtrain.model.ssm.convolution import causal_convolution
-    from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
-    from ocrtrain.model.ssm.scan import selective_scan
-    from ocrtrain.model.ssm.ssd import state_space_duality
+    from ocrtrain.model.ssm.convolution.dispatch import causal_convolution
+    from ocrtrain.model.ssm.gated_norm.norm import GatedRMSNorm
+    from ocrtrain.model.ssm.scan.dispatch import selective_scan
+    from ocrtrain.model.ssm.ssd.dispatch import state_space_duality
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.tensor(random.normal(size=shape), dtype=torch.float32, requires_grad=True)

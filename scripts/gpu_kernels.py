@@ -17,8 +17,8 @@ from ocrtrain.model.backbones import CompactResNet
 from ocrtrain.model.encoders import MambaEncoder
 from ocrtrain.model.ssm import selective_scan, state_space_duality
 from ocrtrain.model.ssm.backend import mamba_ssm_missing
-from ocrtrain.model.ssm.convolution import causal_convolution
-from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
+from ocrtrain.model.ssm.convolution.dispatch import causal_convolution
+from ocrtrain.model.ssm.gated_norm.norm import GatedRMSNorm
 from ocrtrain.text import Charset
 
 TYPES = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}

@@ -94,7 +94,7 @@ def check_growth(setting: Setting) -> Iterator[Row]:
 
 def check_tilings(setting: Setting) -> Iterator[Row]:
     """The scan under other tilings than `choose_tiling` picks; nothing is kept."""
-    from ocrtrain.model.ssm import scan_triton
+    from ocrtrain.model.ssm.scan import triton as scan_triton
 
     shapes = (
         ((1, 3, 4, 2),) if setting.tiny else ((16, 80, 1024, 16), (16, 2000, 1024, 16), (128, 80, 1024, 16))
@@ -128,9 +128,9 @@ def check_recipe(setting: Setting) -> Iterator[Row]:
 
     from ocrtrain.command_line.invocation import parse
     from ocrtrain.command_line.presets import compose
-    from ocrtrain.commands.fit import MODEL_KEYS, plain
+    from ocrtrain.commands.fit.fit import MODEL_KEYS, plain
     from ocrtrain.model.build import build_recognizer
-    from ocrtrain.training.recognition import ctc_loss
+    from ocrtrain.training.recognizer_module import ctc_loss
 
     device, tiny = setting.device, [*TINY, "adapt.rank=2"] if setting.tiny else []
     words = ["experiment=mamba_ocr", "backbone.weights=null", "encoder.backend=triton", *tiny]

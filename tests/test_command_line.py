@@ -23,7 +23,7 @@ from ocrtrain.command_line import documentation
 from ocrtrain.command_line.added_keys import refuse_added_keys
 from ocrtrain.command_line.failures import report
 from ocrtrain.command_line.invocation import parse
-from ocrtrain.command_line.presets import BUILT_IN, compose
+from ocrtrain.command_line.presets import built_in, compose
 from ocrtrain.command_line.quoting import quoted, taken_literally
 from ocrtrain.errors import InputError
 
@@ -154,7 +154,7 @@ def test_commands_leave_nothing_of_hydra_behind(command: str) -> None:
     assert config.hydra.run.dir == "." and config.hydra.output_subdir is None
     assert "file" not in config.hydra.job_logging.handlers
     assert config.hydra.sweep.dir.startswith("runs/")
-    assert documentation.read(BUILT_IN / f"{parse(command, []).module}.yaml").head
+    assert documentation.read(built_in() / f"{parse(command, []).module}.yaml").head
 
 
 def test_help_of_a_command_shows_what_its_files_say(
@@ -218,10 +218,12 @@ def test_a_misspelt_key_in_an_experiment_is_refused(message: Callable[..., str],
     )
 
 
-@pytest.mark.parametrize("experiment", sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "experiment", sorted(file.stem for file in (built_in() / "experiment").glob("*.yaml"))
+)
 def test_built_in_experiments_set_only_what_exists(experiment: str) -> None:
     words = [f"experiment={experiment}"]
-    with hydra.initialize_config_dir(str(BUILT_IN), version_base="1.3"):
+    with hydra.initialize_config_dir(str(built_in()), version_base="1.3"):
         config = hydra.compose("fit", words, return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         refuse_added_keys(parse("fit", words), masked_without_hydra(config))

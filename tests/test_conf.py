@@ -17,8 +17,8 @@ from torch import nn
 
 from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import parse
-from ocrtrain.command_line.presets import BUILT_IN, choices, compose, settings
-from ocrtrain.commands.fit import MODEL_KEYS, plain, take_budget
+from ocrtrain.command_line.presets import built_in, choices, compose, settings
+from ocrtrain.commands.fit.fit import MODEL_KEYS, plain, take_budget
 from ocrtrain.data import LineData
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation, is_added
@@ -28,18 +28,18 @@ from ocrtrain.text import Charset
 from ocrtrain.training import Clock
 
 GROUPS = {
-    group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
+    group: sorted(file.stem for file in (built_in() / group).glob("*.yaml"))
     for group in (
         *("data", "data/augment", "synthesis", "texts", "backbone", "encoder", "adapt"),
         *("optimizer", "schedule", "trainer", "logger"),
     )
 }
 SEARCH = {
-    group: sorted(file.stem for file in (BUILT_IN / group).glob("*.yaml"))
+    group: sorted(file.stem for file in (built_in() / group).glob("*.yaml"))
     for group in ("sampler", "pruner", "sweep")
 }
-DECODERS = sorted(file.stem for file in (BUILT_IN / "decoder").glob("*.yaml"))
-EXPERIMENTS = sorted(file.stem for file in (BUILT_IN / "experiment").glob("*.yaml"))
+DECODERS = sorted(file.stem for file in (built_in() / "decoder").glob("*.yaml"))
+EXPERIMENTS = sorted(file.stem for file in (built_in() / "experiment").glob("*.yaml"))
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
 # Nothing may be downloaded, and not every machine has the same fonts.
 HERE = ["synthesis.fonts=[bundled]", "synthesis.only_fonts=null"]
@@ -83,7 +83,7 @@ def build(config: DictConfig, classes: int = 11) -> LineRecognizer:
 
 
 def test_every_file_belongs_to_a_command_or_a_group() -> None:
-    files = {file.relative_to(BUILT_IN).with_suffix("").as_posix() for file in BUILT_IN.rglob("*.yaml")}
+    files = {file.relative_to(built_in()).with_suffix("").as_posix() for file in built_in().rglob("*.yaml")}
     known = {f"{group}/{option}" for group, names in GROUPS.items() for option in names}
     known |= {f"experiment/{name}" for name in EXPERIMENTS} | {f"decoder/{name}" for name in DECODERS}
     known |= {command.replace(" ", "_") for command in COMMANDS} | {"common"}
@@ -119,7 +119,7 @@ def test_every_search_is_built(sampler: str, pruner: str) -> None:
 
 @pytest.mark.parametrize("name", SEARCH["sweep"])
 def test_every_space_is_one_of_fit(name: str) -> None:
-    space = read_space(BUILT_IN / "sweep" / f"{name}.yaml")
+    space = read_space(built_in() / "sweep" / f"{name}.yaml")
     config = composed()
     groups = {key: p for key, p in space.parameters.items() if key in GROUPS}
     options = [[as_override(key, value) for value in cast(Choices, p).values] for key, p in groups.items()]

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from ocrtrain import Recognizer
-from ocrtrain.checkpoint import Description
-from ocrtrain.data.image import as_pixels
-from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.checkpoint.description import Description
+from ocrtrain.data.images.image import as_pixels
+from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.decoding import Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.model.build import build_recognizer

@@ -20,9 +20,9 @@ from ocrtrain.audit.characters import (
 from ocrtrain.audit.doubles import nearly_same, same
 from ocrtrain.audit.findings import Collector, Example, Finding
 from ocrtrain.audit.images import Seen, look_at_all
-from ocrtrain.data.inspection import slips
-from ocrtrain.data.preprocess import Preprocess
-from ocrtrain.data.sources import LineSource
+from ocrtrain.data.checks.texts import slips
+from ocrtrain.data.images.preprocess import Preprocess
+from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.text import Charset, Writing, frames_needed
 from ocrtrain.text.charset import describe
 from ocrtrain.text.direction import settle
@@ -34,7 +34,7 @@ TWICE = math.log(2.0)
 DEVIATIONS = 4.0  # robust standard deviations, and at least a quarter
 
 
-class StoredLines(LineSource, Protocol):
+class AuditedLines(LineSource, Protocol):
     """What is audited: lines with names, their texts as written, and by reason what cannot be used."""
 
     @property
@@ -57,7 +57,7 @@ class Split:
     """
 
     name: str
-    source: StoredLines
+    source: AuditedLines
     writing: Writing
     lines: int = 0
     dropped: int = 0
@@ -89,7 +89,7 @@ class Audit:
 
 
 def audit(
-    sources: Mapping[str, StoredLines],
+    sources: Mapping[str, AuditedLines],
     preprocess: Preprocess,
     writing: Writing,
     charset: str | None = None,
@@ -126,7 +126,7 @@ def audit(
 
 def _look_through(
     name: str,
-    source: StoredLines,
+    source: AuditedLines,
     images: Sequence[Seen | str],
     preprocess: Preprocess,
     writing: Writing,
@@ -232,7 +232,7 @@ def _find_doubles(
         found.add("near_duplicate", Example(index, names[index], texts[index], detail, (found.split, first)))
 
 
-def _find_unknown(source: StoredLines, charset: Charset, fixed: bool, found: Collector) -> None:
+def _find_unknown(source: AuditedLines, charset: Charset, fixed: bool, found: Collector) -> None:
     """Find lines with characters that the model will not know.
 
     fixed: the charset is given, or learned from these lines; else it is that of the training lines.
@@ -247,7 +247,7 @@ def _find_unknown(source: StoredLines, charset: Charset, fixed: bool, found: Col
 
 
 def _compare(
-    sources: Mapping[str, StoredLines],
+    sources: Mapping[str, AuditedLines],
     looked: Mapping[str, Sequence[Seen | str]],
     collectors: Mapping[str, Collector],
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ocrtrain.data.sources import LineSource
+from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
 
 CHUNK = 64  # lines per task

@@ -13,10 +13,10 @@ import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
 from ocrtrain.audit.findings import Example, Finding
 from ocrtrain.audit.summary import histogram
-from ocrtrain.data.image import legible
-from ocrtrain.data.sources import LineSource
+from ocrtrain.data.images.image import legible
+from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
-from ocrtrain.evaluation.table import visible
+from ocrtrain.evaluation.report.table import visible
 from ocrtrain.text.direction import base_direction
 
 HEIGHT, WIDTH = 48, 900  # the largest thumbnail, in pixels

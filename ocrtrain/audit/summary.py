@@ -10,8 +10,8 @@ import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
 from ocrtrain.audit.doubles import MOST
 from ocrtrain.audit.findings import Finding
-from ocrtrain.data.image import legible
-from ocrtrain.evaluation.table import visible
+from ocrtrain.data.images.image import legible
+from ocrtrain.evaluation.report.table import visible
 
 SHOWN = 3  # examples of a finding
 ODD_SHOWN = 15  # characters with something odd about them

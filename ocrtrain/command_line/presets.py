@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +18,37 @@ from ocrtrain.command_line.invocation import Invocation
 from ocrtrain.command_line.quoting import quoted
 from ocrtrain.errors import InputError
 
-BUILT_IN = Path(__file__).resolve().parent.parent / "conf"
+
+@functools.cache
+def built_in() -> Path:
+    """Find the folder of the presets that come with the package.
+
+    In a checkout and an editable install it is conf/ beside the package; in a wheel it is within the package.
+    Hydra and the help pages read folders, so from a zip it is unpacked for as long as the process lives.
+    """
+    packed = resources.files("ocrtrain").joinpath("conf")
+    beside = Path(__file__).resolve().parents[2] / "conf"
+    if isinstance(packed, Path):
+        return packed if packed.is_dir() else beside
+    folder = Path(tempfile.mkdtemp(prefix="ocrtrain-conf-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    unpack(packed, folder)
+    return folder
+
+
+def unpack(source: Traversable, folder: Path) -> None:
+    """Copy the files below `source`, a folder within an archive, into `folder`."""
+    folder.mkdir(exist_ok=True)
+    for item in source.iterdir():
+        if item.is_dir():
+            unpack(item, folder / item.name)
+        else:
+            (folder / item.name).write_bytes(item.read_bytes())
 
 
 def folders(invocation: Invocation) -> list[Path]:
     """The folders that hold presets, in the order in which Hydra looks into them."""
-    return [BUILT_IN] if invocation.config_dir is None else [BUILT_IN, invocation.config_dir.absolute()]
+    return [built_in()] if invocation.config_dir is None else [built_in(), invocation.config_dir.absolute()]
 
 
 def refuse_hidden(invocation: Invocation) -> None:
@@ -27,7 +58,7 @@ def refuse_hidden(invocation: Invocation) -> None:
     hidden = [
         file
         for file in sorted(invocation.config_dir.rglob("*.yaml"))
-        if (ours := BUILT_IN / file.relative_to(invocation.config_dir)).is_file()
+        if (ours := built_in() / file.relative_to(invocation.config_dir)).is_file()
         and file.read_bytes() != ours.read_bytes()
     ]
     if hidden:

@@ -18,7 +18,7 @@ from ocrtrain.command_line.help_page import example, help_page
 from ocrtrain.command_line.invocation import Invocation, parse
 from ocrtrain.command_line.kinds import settle_kinds
 from ocrtrain.command_line.numbers import refuse_words_for_numbers
-from ocrtrain.command_line.presets import BUILT_IN, refuse_hidden, settings
+from ocrtrain.command_line.presets import built_in, refuse_hidden, settings
 from ocrtrain.errors import InputError
 
 
@@ -64,7 +64,7 @@ def run_with_hydra(invocation: Invocation) -> int:
     typed = sys.argv
     sys.argv = [typed[0], *invocation.flags, *invocation.overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(BUILT_IN), config_name=invocation.module)(job)()
+        hydra.main(version_base="1.3", config_path=str(built_in()), config_name=invocation.module)(job)()
     finally:
         sys.argv = typed
     return max(codes)

@@ -14,7 +14,7 @@ from ocrtrain.audit.summary import as_json, format_audit
 from ocrtrain.commands.progress import Progress
 from ocrtrain.commands.settings import plain, whole_number, worker_count
 from ocrtrain.data.formats.several import as_typed, open_sources
-from ocrtrain.data.preprocess import Preprocess
+from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.files import write_text_atomically
 from ocrtrain.text import Writing
 

@@ -13,7 +13,7 @@ from ocrtrain.commands.settings import plain
 from ocrtrain.data.formats import Columns
 from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.formats.writers import WrittenLine, writing
-from ocrtrain.data.skipped import enforce
+from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from ocrtrain.calibration import Calibration
-from ocrtrain.commands.judged_lines import Lines, from_data, lines_to_judge, listed, short_names
+from ocrtrain.checkpoint.calibration import Calibration
+from ocrtrain.commands.evaluation_lines import EvaluationLines, from_data, lines_to_judge, listed, short_names
 from ocrtrain.commands.progress import Progress
-from ocrtrain.data.image import StoredImage
-from ocrtrain.data.skipped import enforce
+from ocrtrain.data.images.image import StoredImage
+from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import (
     Evaluation,
@@ -29,9 +29,9 @@ from ocrtrain.evaluation import (
     write_report,
 )
 from ocrtrain.evaluation.judgement import Prediction, Reading
-from ocrtrain.evaluation.page import write_page
 from ocrtrain.evaluation.predictions import PredictionFile, match, read_predictions
 from ocrtrain.evaluation.reliability import judge_confidence
+from ocrtrain.evaluation.report.page import write_page
 from ocrtrain.text.normalization import Normalization
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def check_settings(config: DictConfig, checkpoints: Sequence[str], files: Sequen
         )
 
 
-def read(path: str, lines: Lines, config: DictConfig) -> Read:
+def read(path: str, lines: EvaluationLines, config: DictConfig) -> Read:
     """Read all lines with a checkpoint; with `calibrate`, fit its confidence to other lines first."""
     from ocrtrain.decoding import GreedyDecoder
     from ocrtrain.recognizer import Recognizer  # torch, which predictions of other engines do not need
@@ -165,7 +165,7 @@ def read_all(
     return outcomes
 
 
-def look_up(file: PredictionFile, lines: Lines, allowed: int) -> Outcomes:
+def look_up(file: PredictionFile, lines: EvaluationLines, allowed: int) -> Outcomes:
     """Find the prediction of each line in a file."""
     rows, others = match(file.ids, lines.names, lines.root)
     missing = [name for name, row in zip(lines.names, rows, strict=True) if row is None]
@@ -176,8 +176,8 @@ def look_up(file: PredictionFile, lines: Lines, allowed: int) -> Outcomes:
 
 
 def leave_out_damaged(
-    lines: Lines, read: Sequence[Outcomes], allowed: int
-) -> tuple[Lines, list[list[Reading]]]:
+    lines: EvaluationLines, read: Sequence[Outcomes], allowed: int
+) -> tuple[EvaluationLines, list[list[Reading]]]:
     """Keep the lines that every reader could read; raises `InputError` if too many are left out."""
     damaged: dict[str, list[str]] = {}
     kept = []
@@ -194,7 +194,9 @@ def leave_out_damaged(
     return (lines if len(kept) == len(lines.names) else lines.only(kept)), good
 
 
-def report(evaluations: list[Evaluation], lines: Lines, config: DictConfig, paths: Sequence[str]) -> None:
+def report(
+    evaluations: list[Evaluation], lines: EvaluationLines, config: DictConfig, paths: Sequence[str]
+) -> None:
     """Print the table and write the reports, the page last, since it takes longest."""
     folder = Path(config.output or config.adapter or Path(paths[0]).expanduser().parent)
     comparisons = compare(evaluations)
@@ -214,7 +216,7 @@ def store_calibration(path: str, fitted: Fitted | None) -> None:
     """Write a fitted calibration into its checkpoint, which is otherwise as it was."""
     import torch
 
-    from ocrtrain.checkpoint import KEY, read_checkpoint
+    from ocrtrain.checkpoint.description import KEY, read_checkpoint
     from ocrtrain.files import atomic_path
 
     assert fitted is not None

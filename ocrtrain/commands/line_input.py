@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ocrtrain.data.formats.page import Page, PageLine, read_page
-from ocrtrain.data.formats.page_image import open_picture
-from ocrtrain.data.formats.pages import cut_out, named_lines
-from ocrtrain.data.formats.recognise import page_files
-from ocrtrain.data.image import SUFFIXES, legible
-from ocrtrain.data.pairing import files_under, read_list
-from ocrtrain.data.stored import located
+from ocrtrain.data.formats.detect import page_files
+from ocrtrain.data.formats.pages.page import Page, PageLine, read_page
+from ocrtrain.data.formats.pages.page_image import open_picture
+from ocrtrain.data.formats.pages.source import cut_out, named_lines
+from ocrtrain.data.formats.pairing import files_under, read_list
+from ocrtrain.data.images.image import SUFFIXES, legible
+from ocrtrain.data.lines.stored import located
 from ocrtrain.errors import InputError
 
 log = logging.getLogger(__name__)

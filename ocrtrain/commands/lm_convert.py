@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from ocrtrain.decoding.load import check_output, load_language_model, save_language_model
+from ocrtrain.decoding.lm.load import check_output, load_language_model, save_language_model
 from ocrtrain.decoding.settings import path as file_name
 
 
@@ -14,7 +14,7 @@ def run(config: DictConfig) -> None:
     file_name("lm", config.lm)
     characters: tuple[str, ...] = ()
     if config.checkpoint is not None:
-        from ocrtrain.checkpoint import describe_checkpoint, read_checkpoint
+        from ocrtrain.checkpoint.description import describe_checkpoint, read_checkpoint
 
         file_name("checkpoint", config.checkpoint)
         description = describe_checkpoint(

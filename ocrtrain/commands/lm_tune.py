@@ -9,11 +9,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ocrtrain.commands.judged_lines import from_data
+from ocrtrain.commands.evaluation_lines import from_data
 from ocrtrain.commands.progress import Progress
-from ocrtrain.data.skipped import enforce
+from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
-from ocrtrain.decoding.load import load_language_model
+from ocrtrain.decoding.lm.load import load_language_model
 from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT, integer, number, text
 from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Settings = tuple[float, float]  # weight and bonus
 
 
-class Recorder:
+class LogProbsRecorder:
     """Reads greedily, and keeps the log-probabilities of every line for others to read."""
 
     def __init__(self, charset: Charset) -> None:
@@ -86,7 +86,7 @@ def read(recognizer: Recognizer, config: DictConfig) -> tuple[list[str], list[st
     """Read the validation lines: their truths, what greedy decoding makes of them, and log-probabilities."""
     lines = from_data(config.data.val, "data.val", config.data.max_skipped)
     spelled = lines.spelled(recognizer.description.charset.writing.normalization)
-    recognizer.decoder = recorder = Recorder(recognizer.description.charset)
+    recognizer.decoder = recorder = LogProbsRecorder(recognizer.description.charset)
     damaged: dict[str, list[str]] = {}
     truths, greedy, log_probs = [], [], []
     images = lines.images or []

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from ocrtrain.commands.line_input import Item
-from ocrtrain.data.formats.page import Page, PageLine, below
-from ocrtrain.data.formats.page_text import children_of, unicode_of
-from ocrtrain.data.formats.xml_file import local
-from ocrtrain.data.image import legible
+from ocrtrain.data.formats.pages.page import Page, PageLine, below
+from ocrtrain.data.formats.pages.page_text import children_of, unicode_of
+from ocrtrain.data.formats.pages.xml_file import local
+from ocrtrain.data.images.image import legible
 from ocrtrain.decoding import Character, Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ocrtrain.command_line.mistakes import similar
-from ocrtrain.command_line.presets import BUILT_IN, choices, settings
+from ocrtrain.command_line.presets import built_in, choices, settings
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Choices, Space, as_override, find_space, read_space
 
@@ -232,7 +232,7 @@ def preset_folders() -> list[Path]:
     """The folders of presets: the built-in one, and the user's if there is one."""
     sources = HydraConfig.get().runtime.config_sources
     others = [Path(source.path) for source in sources if source.provider == "command-line"]
-    return [BUILT_IN, *others]
+    return [built_in(), *others]
 
 
 def require_optuna() -> None:

@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ocrtrain.data.augmentation import Augment as Augment
-    from ocrtrain.data.generated import GeneratedLines as GeneratedLines
-    from ocrtrain.data.module import LineData as LineData
+    from ocrtrain.data.images.augment import Augment as Augment
+    from ocrtrain.data.lines.generated import GeneratedLines as GeneratedLines
+    from ocrtrain.training.data_module import LineData as LineData
 
-_PLACES = {"Augment": "augmentation", "GeneratedLines": "generated", "LineData": "module"}
+_PLACES = {
+    "Augment": "ocrtrain.data.images.augment",
+    "GeneratedLines": "ocrtrain.data.lines.generated",
+    "LineData": "ocrtrain.training.data_module",
+}
 __all__ = ["Augment", "GeneratedLines", "LineData"]
 
 
@@ -16,5 +20,5 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         from importlib import import_module
 
-        return getattr(import_module(f"ocrtrain.data.{_PLACES[name]}"), name)
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

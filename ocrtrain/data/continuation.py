@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ocrtrain.data.dataset import LineDataset
+from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.fingerprint import Fingerprint
 from ocrtrain.errors import InputError
-from ocrtrain.fields import FieldError, Fields
+from ocrtrain.fields import CheckedFields, FieldError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Continuation:
         Raises InputError for a state that is none.
         """
         try:
-            fields = Fields(state)
+            fields = CheckedFields(state)
             batches = fields.integer("batches", least=0)
             before = fields.integer("batches_per_epoch", least=1)
         except FieldError as error:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.data.dataset import LineDataset
-from ocrtrain.data.generated import GeneratedLines
-from ocrtrain.data.mixture import JoinedLines, MixedLines
-from ocrtrain.data.sources import LineSource
-from ocrtrain.data.stored import StoredLines
-from ocrtrain.data.strings import Strings
-from ocrtrain.fields import FieldError, Fields
+from ocrtrain.data.batches.dataset import LineDataset
+from ocrtrain.data.lines.generated import GeneratedLines
+from ocrtrain.data.lines.mixture import JoinedLines, MixedLines
+from ocrtrain.data.lines.sources import LineSource
+from ocrtrain.data.lines.stored import StoredLines
+from ocrtrain.data.lines.strings import Strings
+from ocrtrain.fields import CheckedFields, FieldError
 
 # Of what is hashed, in words; `lines` is a number.
 PARTS = {"names": "other names or another order", "texts": "other texts", "sizes": "images of other sizes"}
@@ -39,7 +39,7 @@ class Fingerprint:
     def changes_since(self, before: object) -> str:
         """Say what differs from the fingerprint `before`, from a checkpoint; "" if nothing does."""
         try:
-            fields = Fields(before)
+            fields = CheckedFields(before)
             count = fields.integer("lines", least=0)
             hashes = {name: fields.text(name) for name in PARTS}
         except FieldError as error:

@@ -10,11 +10,11 @@ from typing import Any
 
 from ocrtrain.data.formats import Columns
 from ocrtrain.data.formats.several import as_typed, open_sources
-from ocrtrain.data.generated import GeneratedLines
-from ocrtrain.data.image import Channels
-from ocrtrain.data.mixture import Part
-from ocrtrain.data.skipped import enforce
-from ocrtrain.data.sources import LineSource
+from ocrtrain.data.images.image import Channels
+from ocrtrain.data.lines.generated import GeneratedLines
+from ocrtrain.data.lines.mixture import Part
+from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import LineGenerator
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ocrtrain.decoding.inputs import check_numbers, check_shapes
-from ocrtrain.decoding.readings import Readings
 from ocrtrain.decoding.transcript import Transcript
+from ocrtrain.decoding.transcripts import Readings
 from ocrtrain.text import Charset
 
 

@@ -26,7 +26,7 @@ class Character(NamedTuple):
     x1: float
 
 
-class Columns(NamedTuple):
+class CharacterColumns(NamedTuple):
     """The characters of a batch, one line after another: fields of `Character`, positions in frames."""
 
     text: str
@@ -44,7 +44,7 @@ class Characters(Sequence[Character]):
 
     __slots__ = ("_begin", "_columns", "_end", "_scale")
 
-    def __init__(self, columns: Columns, begin: int, end: int, scale: float) -> None:
+    def __init__(self, columns: CharacterColumns, begin: int, end: int, scale: float) -> None:
         """columns: of which this line has `begin` to `end` - 1; scale: the width of a frame."""
         self._columns, self._begin, self._end, self._scale = columns, begin, end, scale
 

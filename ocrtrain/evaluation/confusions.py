@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rapidfuzz.distance import Levenshtein
 
-from ocrtrain.evaluation.kinds import character_class
+from ocrtrain.evaluation.character_classes import character_class
 
 LONGEST = 4  # characters on either side of a confusion of strings
 CHUNK = 10_000  # lines whose characters are counted at once

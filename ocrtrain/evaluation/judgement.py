@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.calibration import Calibration
+from ocrtrain.checkpoint.calibration import Calibration
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.breakdown import Group, break_down_all, folders
+from ocrtrain.evaluation.character_classes import line_script
 from ocrtrain.evaluation.confusions import Confusions, count_confusions
 from ocrtrain.evaluation.edits import EditCounts, edit_table, normalize_all
 from ocrtrain.evaluation.intervals import rate_interval
-from ocrtrain.evaluation.kinds import line_script
 from ocrtrain.evaluation.reliability import Kept, Reliability, judge_confidence, reject_curve
 from ocrtrain.evaluation.variants import VariantFigures, judge_variants
 

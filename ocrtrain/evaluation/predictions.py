@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocrtrain.data.skipped import examples
+from ocrtrain.data.lines.rejections import examples
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.judgement import Prediction
 from ocrtrain.json_text import JsonError, parse_json

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ocrtrain.errors import InputError
-from ocrtrain.fields import FieldError, Fields, shown
+from ocrtrain.fields import CheckedFields, FieldError, shown
 from ocrtrain.model.adapt import Adaptation
 from ocrtrain.model.parts import checked_part, plain_part
 from ocrtrain.model.recognizer import LineRecognizer
@@ -86,7 +86,7 @@ def dropout_of(settings: Mapping[str, Any]) -> float:
     """Read the dropout before the head; raises InputError for what is none."""
     value = settings.get("dropout", 0.0)
     try:
-        return Fields({"dropout": value}, "model").number("dropout", 0, 1)
+        return CheckedFields({"dropout": value}, "model").number("dropout", 0, 1)
     except FieldError as error:
         why = str(error).removeprefix("model.dropout ")
         raise InputError(f"model.dropout={shown(value)}", why, "give a number such as 0.1.") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.fields import FieldError, Fields, shown
+from ocrtrain.fields import CheckedFields, FieldError, shown
 from ocrtrain.model.adapt import Bottleneck, Freeze, Full, Lora
 from ocrtrain.model.backbones import CompactResNet, ResNet
 from ocrtrain.model.encoders import (
@@ -25,7 +25,7 @@ from ocrtrain.model.encoders import (
 from ocrtrain.model.encoders.mamba_sizes import NORMS
 from ocrtrain.model.ssm.backend import BACKENDS
 
-Reader = Callable[[Fields, str], Any]
+Reader = Callable[[CheckedFields, str], Any]
 
 PACKAGE = "ocrtrain.model"
 MOST_ROWS = 1024  # of a line's image
@@ -41,7 +41,7 @@ def integer(least: int, most: int) -> Reader:
 def number(least: float, most: float) -> Reader:
     """Read a finite number; an integer stays one."""
 
-    def read(fields: Fields, name: str) -> float:
+    def read(fields: CheckedFields, name: str) -> float:
         checked = fields.number(name, least, most)
         given = fields.values[name]
         return given if type(given) is int else checked
@@ -49,7 +49,7 @@ def number(least: float, most: float) -> Reader:
     return read
 
 
-def boolean(fields: Fields, name: str) -> bool:
+def boolean(fields: CheckedFields, name: str) -> bool:
     """Read true or false."""
     return fields.boolean(name)
 
@@ -59,7 +59,7 @@ def one_of(*choices: str) -> Reader:
     return lambda fields, name: fields.text(name, choices)
 
 
-def text(fields: Fields, name: str) -> str:
+def text(fields: CheckedFields, name: str) -> str:
     """Read a text that only the user's own settings have: where to begin from."""
     return fields.text(name)
 
@@ -69,12 +69,12 @@ def optional(reader: Reader) -> Reader:
     return lambda fields, name: reader(fields, name) if name in fields else None
 
 
-def rank_of_steps(fields: Fields, name: str) -> int | str:
+def rank_of_steps(fields: CheckedFields, name: str) -> int | str:
     """Read a rank, or "auto"."""
     return "auto" if fields.values[name] == "auto" else fields.integer(name, 1, MOST_FEATURES)
 
 
-def stages(fields: Fields, name: str) -> list[int]:
+def stages(fields: CheckedFields, name: str) -> list[int]:
     """Read the channels of a stem and its stages."""
 
     def channels(value: Any) -> int:
@@ -88,7 +88,7 @@ def stages(fields: Fields, name: str) -> list[int]:
     return found
 
 
-def patterns(fields: Fields, name: str) -> list[str]:
+def patterns(fields: CheckedFields, name: str) -> list[str]:
     """Read patterns of names."""
 
     def pattern(value: Any) -> str:
@@ -221,7 +221,7 @@ def checked_part(settings: Any, group: str) -> tuple[Part, dict[str, Any]]:
                 f"it has {', '.join(part.arguments)}." if part.arguments else "leave it out.",
             )
         try:
-            arguments[key] = part.arguments[key](Fields({key: value}, group), key)
+            arguments[key] = part.arguments[key](CheckedFields({key: value}, group), key)
         except FieldError as error:
             why = str(error).removeprefix(f"{group}.{key} ")
             raise InputError(f"{group}.{key}={shown(value)}", why, "correct it.") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from ocrtrain.evaluation.history import BLUE, GREY, ORANGE
+from ocrtrain.evaluation.report.history import BLUE, GREY, ORANGE
 from ocrtrain.files import atomic_path
 from ocrtrain.sweep.repeats import Finalist
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.fonts import Font, matches
-from ocrtrain.synthesis.shaping import covers_text, is_complex
+from ocrtrain.fonts.finding import Font, matches
+from ocrtrain.fonts.shaping import covers_text, is_complex
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.text import Charset
 from ocrtrain.text.charset import describe
 
@@ -48,7 +48,7 @@ class FontChoice:
         """List the fonts that have the symbols of `text`, sorted by name."""
         return self._able(text)[0]
 
-    def pick(self, text: str, draws: Draws) -> Font | None:
+    def pick(self, text: str, draws: HashedRandom) -> Font | None:
         """Draw a font for `text` that has glyphs for all that shaping makes of it; None if there is none."""
         fonts, ends = self._able(text)
         shaped = not self._complex.isdisjoint(text)

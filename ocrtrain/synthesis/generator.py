@@ -16,17 +16,17 @@ import PIL
 import PIL.Image
 from numpy.typing import NDArray
 
-from ocrtrain.data.line import Line
 from ocrtrain.errors import InputError
+from ocrtrain.fonts.finding import Font, find_fonts
+from ocrtrain.fonts.shaping import is_complex, is_invisible, needs_shaping, require_shaping, visible
+from ocrtrain.line import Line
 from ocrtrain.synthesis.choice import FontChoice
 from ocrtrain.synthesis.direction import Direction
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects import AnyColours, Blur, Effect, Effects, Noise
-from ocrtrain.synthesis.fonts import Font, find_fonts
-from ocrtrain.synthesis.look import Look, Range, check_number, check_whole
+from ocrtrain.synthesis.hashed_random import HashedRandom
+from ocrtrain.synthesis.layout_settings import Look, Range, check_number, check_whole
 from ocrtrain.synthesis.render import Layout, draw_ink, lay_out
-from ocrtrain.synthesis.ruler import Ruler
-from ocrtrain.synthesis.shaping import is_complex, is_invisible, needs_shaping, require_shaping, visible
+from ocrtrain.synthesis.text_measurer import TextMeasurer
 from ocrtrain.synthesis.texts import Lines, Mixture, RandomStrings, TextSource
 from ocrtrain.synthesis.typeface import Letters, open_face
 from ocrtrain.text import Charset
@@ -206,7 +206,7 @@ class LineGenerator:
 
     def text(self, seed: int, epoch: int, index: int) -> str:
         """Say what line `index` reads, without drawing it; takes a few microseconds."""
-        draws = Draws(f"text:{seed}:{epoch}:{index}", min(2 + 2 * self._texts.max_length, 256))
+        draws = HashedRandom(f"text:{seed}:{epoch}:{index}", min(2 + 2 * self._texts.max_length, 256))
         for _ in range(_TRIES):
             text = self._texts.draw(draws)
             if not self._complex or self._fonts_for.can_draw(text):
@@ -223,7 +223,7 @@ class LineGenerator:
         With letters of under 20 pixels, which fonts set wider or narrower than their outlines say, it may be
         more.
         """
-        return self.look.width or self._lay_out(seed, epoch, index, Ruler)[1].width
+        return self.look.width or self._lay_out(seed, epoch, index, TextMeasurer)[1].width
 
     def line(self, seed: int, epoch: int, index: int) -> Line:
         """Draw line `index`: uint8 [height, W, 3], or [height, W] if grey."""
@@ -238,7 +238,7 @@ class LineGenerator:
         unit = height / 32
         text = self.text(seed, epoch, index)
         drawn = visible(text) if self._hides else text
-        draws = Draws(f"look:{seed}:{epoch}:{index}", 20)
+        draws = HashedRandom(f"look:{seed}:{epoch}:{index}", 20)
         font = self._fonts_for.pick(text, draws)
         assert font is not None  # `text` has seen to it
         size = round(height * draws.uniform(*look.size))
@@ -259,14 +259,14 @@ class LineGenerator:
         room = None
         if draws.chance(look.tight):
             room = draws.uniform(*look.room) * height, draws.uniform(*look.room) * height
-            ruler = Ruler(font.path, font.index, size, self._shaping, self.direction)
+            ruler = TextMeasurer(font.path, font.index, size, self._shaping, self.direction)
             size, room = _cut_out(ruler, drawn, height, room)
         letters = open_letters(font.path, font.index, size, self._shaping, self.direction)
         return text, lay_out(drawn, letters, height=height, width=look.width, room=room, **place, **pen)
 
     def _announce_undrawable(self) -> None:
         """Say how many texts are drawn again because no font has glyphs for what shaping makes of them."""
-        probes = [self._texts.draw(Draws(f"probe:{number}", 64)) for number in range(_PROBES)]
+        probes = [self._texts.draw(HashedRandom(f"probe:{number}", 64)) for number in range(_PROBES)]
         if failed := [text for text in probes if not self._fonts_for.can_draw(text)]:
             _log.warning(
                 "%d of %d texts have what no font has glyphs for once it is shaped, such as %r:"
@@ -315,7 +315,7 @@ def check_charset(charset: Charset) -> None:
 
 
 def _cut_out(
-    face: Ruler, text: str, height: int, room: tuple[float, float]
+    face: TextMeasurer, text: str, height: int, room: tuple[float, float]
 ) -> tuple[int, tuple[float, float]]:
     """Find the size at which the ink of `text` fills a line but for the `room`, and the room that is left.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Colour = tuple[int, ...]
 
@@ -20,7 +20,7 @@ def brightness(colour: Colour) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def draw_colours(draws: Draws, channels: int, contrast: float) -> tuple[Colour, Colour]:
+def draw_colours(draws: HashedRandom, channels: int, contrast: float) -> tuple[Colour, Colour]:
     """Draw paper and ink whose brightness differs by `contrast` (of 1, up to 0.5) at least.
 
     Uses up 9 numbers at most.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, features
 
-from ocrtrain.data.line import Line
 from ocrtrain.files import atomic_path
-from ocrtrain.synthesis.fonts import Font, find_fonts
+from ocrtrain.fonts.finding import Font, find_fonts
+from ocrtrain.line import Line
 
 ROWS = COLUMNS = 8
 

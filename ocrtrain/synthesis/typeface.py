@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
+from ocrtrain.fonts.tables import open_tables
 from ocrtrain.synthesis.direction import Direction, draw_text, text_box
-from ocrtrain.synthesis.tables import open_tables
 
 _log = logging.getLogger(__name__)
 Ink = NDArray[np.uint8]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from ocrtrain.errors import InputError
-from ocrtrain.fields import Fields
+from ocrtrain.fields import CheckedFields
 from ocrtrain.text.direction import DIRECTIONS, Direction, mixes_directions, to_display, to_logical
 from ocrtrain.text.normalization import NORMALIZATIONS, Normalization, normalize
 
@@ -34,7 +34,7 @@ class Writing:
             )
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Self:
+    def from_fields(cls, fields: CheckedFields) -> Self:
         """Read what `as_dict` gave, or a part of it; raises FieldError for anything else."""
         choices = {"normalization": NORMALIZATIONS, "direction": DIRECTIONS}
         own: dict[str, Any] = {

@@ -1,23 +1,23 @@
 """How a recognizer is trained: the Lightning module and the callbacks around it."""
 
+from ocrtrain.checkpoint.writer import BackgroundCheckpointIO
 from ocrtrain.training.budget import Budget
+from ocrtrain.training.callbacks.checkpointer import Checkpointer
+from ocrtrain.training.callbacks.console import Console
+from ocrtrain.training.callbacks.guard import Guard
+from ocrtrain.training.callbacks.recorder import Recorder
+from ocrtrain.training.callbacks.validator import Validator
 from ocrtrain.training.clock import Clock
-from ocrtrain.training.console import Console
-from ocrtrain.training.guard import Guard
-from ocrtrain.training.keeper import Keeper
-from ocrtrain.training.recognition import Recognition
-from ocrtrain.training.recorder import Recorder
-from ocrtrain.training.saving import BackgroundCheckpointIO
-from ocrtrain.training.validator import Validator
+from ocrtrain.training.recognizer_module import RecognizerModule
 
 __all__ = [
     "BackgroundCheckpointIO",
     "Budget",
+    "Checkpointer",
     "Clock",
     "Console",
     "Guard",
-    "Keeper",
-    "Recognition",
+    "RecognizerModule",
     "Recorder",
     "Validator",
 ]

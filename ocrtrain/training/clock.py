@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ocrtrain.fields import Fields
-from ocrtrain.training import agreement
+from ocrtrain.distributed import collectives
+from ocrtrain.fields import CheckedFields
 from ocrtrain.training.budget import Budget
 
 
@@ -66,10 +66,10 @@ class Clock(Callback):
     def _agreed(self, trainer: Trainer) -> bool:
         """All ranks stop at the same step: their clocks differ, so rank 0's counts."""
         done = self.done(trainer)
-        return done if self.budget.max_seconds is None else agreement.first_decides(done)
+        return done if self.budget.max_seconds is None else collectives.first_decides(done)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._before = Fields(state_dict, "Clock").number("seconds", 0)
+        self._before = CheckedFields(state_dict, "Clock").number("seconds", 0)

@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
-from ocrtrain.checkpoint import KEY, OTHER
+from ocrtrain.checkpoint.description import KEY, OTHER
+from ocrtrain.checkpoint.torch_file import first_not_finite
 from ocrtrain.errors import InputError
-from ocrtrain.fields import FieldError, Fields, shown
-from ocrtrain.torch_file import first_not_finite
-from ocrtrain.training.averaging import TRAINED
+from ocrtrain.fields import CheckedFields, FieldError, shown
+from ocrtrain.training.callbacks.averaging import TRAINED
 
 LIGHTNING = re.compile(r"[2-9]\.\d{1,4}\.\d{1,4}[\w.+-]{0,40}")
 
@@ -40,18 +40,18 @@ class StoredTraining:
         return InputError(self.name, f"its training cannot be gone on with: {why}", OTHER)
 
     def _check_parts(self) -> None:
-        fields = Fields(self.content)
+        fields = CheckedFields(self.content)
         fields.integer("epoch", 0)
         fields.integer("global_step", 0)
         if not LIGHTNING.fullmatch(version := fields.text("pytorch-lightning_version")):
             raise FieldError(f"pytorch-lightning_version must be a version from 2 on, not {shown(version)}")
-        for state in fields.items("optimizer_states", lambda value: Fields(value, "optimizer_states")):
+        for state in fields.items("optimizer_states", lambda value: CheckedFields(value, "optimizer_states")):
             if not isinstance(state.values.get("state"), Mapping):
                 raise FieldError(
                     f"optimizer_states.state must be a mapping, not {shown(state.values.get('state'))}"
                 )
-            state.items("param_groups", lambda value: Fields(value, "optimizer_states.param_groups"))
-        fields.items("lr_schedulers", lambda value: Fields(value, "lr_schedulers"), default=[])
+            state.items("param_groups", lambda value: CheckedFields(value, "optimizer_states.param_groups"))
+        fields.items("lr_schedulers", lambda value: CheckedFields(value, "lr_schedulers"), default=[])
         fields.fields("loops").fields("fit_loop")
         for callback in (callbacks := fields.fields("callbacks")).values:
             callbacks.fields(callback)
@@ -61,7 +61,10 @@ class StoredTraining:
             guard.integer("in_a_row", 0, default=0)
         random = fields.fields("random", default=None)
         if random is not None:
-            for state in (random, *random.items("others", lambda value: Fields(value, "random"), default=[])):
+            for state in (
+                random,
+                *random.items("others", lambda value: CheckedFields(value, "random"), default=[]),
+            ):
                 _check_random(state)
 
     def check_weights(self, model: nn.Module) -> None:
@@ -127,7 +130,7 @@ class StoredTraining:
             raise self._damaged(str(error)) from None
 
 
-def _check_random(state: Fields) -> None:
+def _check_random(state: CheckedFields) -> None:
     """Check the states of torch's random numbers in one process."""
     found = state.values.get("cpu")
     cuda = state.items("cuda", lambda value: value, default=[])
@@ -142,7 +145,7 @@ def _check_random(state: Fields) -> None:
 def _check_like(found: object, own: object, path: str) -> None:
     """Raise FieldError unless `found` is built as `own` is, of counts and such."""
     if isinstance(own, Mapping):
-        fields = Fields(found, path)
+        fields = CheckedFields(found, path)
         for key, value in own.items():
             if key not in fields.values:
                 raise FieldError(f"{path}.{key} is missing")
@@ -150,11 +153,11 @@ def _check_like(found: object, own: object, path: str) -> None:
         if strange := [key for key in fields.values if key not in own]:
             raise FieldError(f"{path}.{shown(strange[0])[1:-1]} is not known to this version")
     elif type(own) is bool:
-        Fields({path: found}).boolean(path)
+        CheckedFields({path: found}).boolean(path)
     elif type(own) is int:
-        Fields({path: found}).integer(path, 0)
+        CheckedFields({path: found}).integer(path, 0)
     elif type(own) is float:
-        Fields({path: found}).number(path)
+        CheckedFields({path: found}).number(path)
 
 
 def _alike(state: Mapping[str, Any], parameter: Tensor, other: Mapping[str, Any], of: Tensor) -> bool:

@@ -43,8 +43,8 @@ def filled(folder: Path, make: Callable[[Path], None], file: str) -> None:
 
 def scan(case: Path, fixed: Path) -> object:
     """Ask which letters the bundled fonts have."""
-    from ocrtrain.synthesis.coverage import FontScan
-    from ocrtrain.synthesis.fonts import bundled_folder
+    from ocrtrain.fonts.coverage import FontScan
+    from ocrtrain.fonts.finding import bundled_folder
 
     def look() -> object:
         found = []

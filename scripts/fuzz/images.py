@@ -29,7 +29,7 @@ def make(folder: Path, suffix: str, **options: Any) -> None:
 
 
 def read(case: Path, fixed: Path) -> object:
-    from ocrtrain.data.image import image_size, image_suffix, read_image
+    from ocrtrain.data.images.image import image_size, image_suffix, read_image
 
     (file,) = case.iterdir()
     suffix = image_suffix(file.read_bytes(), "line")

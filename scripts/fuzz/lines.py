@@ -170,7 +170,7 @@ def read_pages(case: Path, fixed: Path) -> object:
     """Train on the lines of a page, read them, and write the page again."""
     from ocrtrain.commands.line_input import find_images, lines_of
     from ocrtrain.commands.page_output import PageWriter, page_places
-    from ocrtrain.data.image import as_pixels
+    from ocrtrain.data.images.image import as_pixels
     from ocrtrain.decoding import Character, Transcript
     from ocrtrain.errors import InputError
 

@@ -39,9 +39,9 @@ def settings(encoder: str, adapt: Any = None) -> dict[str, Any]:
 
 
 def description(model: dict[str, Any]) -> Any:
-    from ocrtrain.calibration import Calibration
-    from ocrtrain.checkpoint import Description
-    from ocrtrain.data.preprocess import Preprocess
+    from ocrtrain.checkpoint.calibration import Calibration
+    from ocrtrain.checkpoint.description import Description
+    from ocrtrain.data.images.preprocess import Preprocess
     from ocrtrain.text import Charset
 
     fitted = Calibration.fit([i / 99 for i in range(100)], [i > 40 for i in range(100)])
@@ -53,7 +53,7 @@ def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool =
     """Write a checkpoint of random weights; returns its model."""
     import torch
 
-    from ocrtrain.checkpoint import as_checkpoint
+    from ocrtrain.checkpoint.description import as_checkpoint
     from ocrtrain.model.build import build_recognizer
 
     torch.manual_seed(0)
@@ -109,7 +109,7 @@ def make_adapter(folder: Path, adapt: Any) -> None:
     import torch
 
     from ocrtrain import Recognizer
-    from ocrtrain.adapter import AdapterWriter
+    from ocrtrain.checkpoint.adapter import AdapterWriter
     from ocrtrain.model.build import adapt_recognizer
 
     base = folder / "fixed" / "base.ckpt"
@@ -140,7 +140,7 @@ def take_over(case: Path, setting: str) -> object:
     import torch
     from omegaconf import OmegaConf
 
-    from ocrtrain.commands.origin import build_model, take_over
+    from ocrtrain.commands.fit.base_checkpoint import build_model, take_over
 
     words = ["experiment=lines", "data.train=none", "run=fuzz", "adapt=lora"]
     config = copy.deepcopy(composed("fit", *words))

@@ -39,8 +39,8 @@ def decoded(**settings: Any) -> list[Any]:
 
 
 def make_model(folder: Path, name: str) -> None:
-    from ocrtrain.decoding.kneser_ney import build_language_model
-    from ocrtrain.decoding.load import save_language_model
+    from ocrtrain.decoding.lm.kneser_ney import build_language_model
+    from ocrtrain.decoding.lm.load import save_language_model
 
     model = build_language_model(lambda: [TEXT], 3)
     model.weight, model.bonus = 0.7, 0.2
@@ -49,7 +49,7 @@ def make_model(folder: Path, name: str) -> None:
 
 def load_model(case: Path, fixed: Path) -> object:
     """Read with the model, and write it in both formats, as `lm convert` does."""
-    from ocrtrain.decoding.load import load_language_model, save_language_model
+    from ocrtrain.decoding.lm.load import load_language_model, save_language_model
 
     (file,) = case.iterdir()
     model = load_language_model(file, SYMBOLS)
@@ -87,14 +87,14 @@ def build(case: Path, fixed: Path) -> object:
 
 def draw(case: Path, fixed: Path) -> object:
     """Draw texts out of a file, as `generate texts=corpus` does."""
-    from ocrtrain.synthesis.draws import Draws
+    from ocrtrain.synthesis.hashed_random import HashedRandom
     from ocrtrain.synthesis.texts.corpus import Lines
     from ocrtrain.text import Charset
 
     source = Lines(files=str(case / "text.txt"))
     known = Charset(sorted(source.symbols()))
     source.open(known)
-    return known.symbols, [str(source.draw(Draws(str(number)))) for number in range(4)]
+    return known.symbols, [str(source.draw(HashedRandom(str(number)))) for number in range(4)]
 
 
 def pattern(case: Path, fixed: Path) -> object:

@@ -10,7 +10,7 @@ import pytest
 
 from ocrtrain.audit import images
 from ocrtrain.audit.images import Seen, look, look_at_all
-from ocrtrain.data.folder import FolderSource
+from ocrtrain.data.formats.folder import FolderSource
 
 
 def test_equal_pixels_have_one_digest_and_their_shape_counts() -> None:

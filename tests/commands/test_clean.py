@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ocrtrain import cache
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.commands import clean, generate
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 from ocrtrain.synthesis import folder as synthesis_folder
 from ocrtrain.synthesis.folder import generated_files
 
-CONF = Path(generate.__file__).parents[1] / "conf"
+CONF = built_in()
 
 
 @pytest.fixture

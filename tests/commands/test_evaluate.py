@@ -12,7 +12,7 @@ import jiwer
 import pytest
 
 from ocrtrain import Recognizer
-from ocrtrain.calibration import Calibration
+from ocrtrain.checkpoint.calibration import Calibration
 
 Command = Callable[..., CompletedProcess[str]]
 

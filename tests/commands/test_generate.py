@@ -19,16 +19,17 @@ import pytest
 from omegaconf import DictConfig
 from PIL import Image
 
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.commands import generate
 from ocrtrain.data.formats import open_lines
-from ocrtrain.data.line import Line
-from ocrtrain.data.pairing import find_pairs
+from ocrtrain.data.formats.pairing import find_pairs
 from ocrtrain.errors import InputError
+from ocrtrain.line import Line
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.generator import NO_TEXT_FONTS
 from ocrtrain.synthesis.preview import draw_preview
 
-CONF = Path(generate.__file__).parents[1] / "conf"
+CONF = built_in()
 SMALL = ["synthesis=portable", "workers=1"]
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-import ocrtrain
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.decoding import LanguageModel
-from ocrtrain.decoding.kneser_ney import build_language_model
+from ocrtrain.decoding.lm.kneser_ney import build_language_model
 from ocrtrain.errors import InputError
 
 Command = Callable[..., CompletedProcess[str]]
@@ -157,7 +157,7 @@ def test_whatever_a_setting_is_given_it_is_refused_or_works(
         "lm_tune": {**tune, "weights": [0.5], "bonuses": [0]},
     }[name]
     run = importlib.import_module(f"ocrtrain.commands.{name}").run
-    config = OmegaConf.load(Path(ocrtrain.__file__).parent / "conf" / f"{name}.yaml")
+    config = OmegaConf.load(built_in() / f"{name}.yaml")
     for value in HOSTILE:
         settings = config.copy()
         for changed, its in {**usual, key: value}.items():

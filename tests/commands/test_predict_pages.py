@@ -14,7 +14,7 @@ from PIL import Image
 
 from ocrtrain import Recognizer
 from ocrtrain.commands.page_output import set_text, write_page
-from ocrtrain.data.formats.page import Page, read_page
+from ocrtrain.data.formats.pages.page import Page, read_page
 from ocrtrain.decoding import Character, Transcript
 from ocrtrain.errors import InputError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ocrtrain.decoding import BeamDecoder
-from ocrtrain.decoding.kneser_ney import build_language_model
+from ocrtrain.decoding.lm.kneser_ney import build_language_model
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
 

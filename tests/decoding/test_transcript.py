@@ -7,9 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
-from ocrtrain.decoding.transcript import Character, Characters, Columns, Transcript
+from ocrtrain.decoding.transcript import Character, CharacterColumns, Characters, Transcript
 
-COLUMNS = Columns("abcd", np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]))
+COLUMNS = CharacterColumns(
+    "abcd", np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7])
+)
 B, C = Character("b", 0.2, 2, 3, 20.0, 40.0), Character("c", 0.3, 4, 5, 40.0, 60.0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ocrtrain.evaluation import EditCounts, count_edits, edit_table
 from ocrtrain.evaluation.breakdown import MOST_GROUPS, break_down, break_down_all, folders
-from ocrtrain.evaluation.kinds import character_class, line_script
+from ocrtrain.evaluation.character_classes import character_class, line_script
 
 TEXTS = st.text("aB1. \u0621\u05d0\u4e00é", max_size=12)
 

@@ -15,7 +15,7 @@ from ocrtrain.model.adapt.bottleneck_convolution import BottleneckConv2d
 from ocrtrain.model.backbones import CompactResNet, ResNet
 from ocrtrain.model.build import construct
 from ocrtrain.model.encoders import BiLSTMEncoder, IdentityEncoder, Mamba2Encoder, MambaEncoder
-from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
+from ocrtrain.model.ssm.gated_norm.norm import GatedRMSNorm
 
 CONVOLUTIONS = "backbone.stages.*.conv[12]"
 PROJECTIONS = [f"encoder.*.{name}" for name in ("in_proj", "x_proj", "dt_proj", "out_proj")]

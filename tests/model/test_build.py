@@ -84,9 +84,9 @@ FOREIGN = [
     "torch.nn.Linear",
     "torch.load",
     "ocrtrain.Recognizer",
-    "ocrtrain.checkpoint.Description",
-    "ocrtrain.commands.fit.run",
-    "ocrtrain.training.recognition.Recognition",
+    "ocrtrain.checkpoint.description.Description",
+    "ocrtrain.commands.fit.fit.run",
+    "ocrtrain.training.recognizer_module.RecognizerModule",
     "ocrtrain.modelling.Backbone",
     # What this package's modules import is not theirs.
     "ocrtrain.model.build.importlib.os.system",
@@ -98,13 +98,13 @@ FOREIGN = [
     "ocrtrain.model.recognizer.torch.load",
     "ocrtrain.model.backbones.resnet.BasicBlock",
     "ocrtrain.model.backbones.resnet.Path",
-    "ocrtrain.model.ssm.scan.Tensor",
+    "ocrtrain.model.ssm.scan.dispatch.Tensor",
     # Functions, modules and classes of another kind are no models either.
     "ocrtrain.model.build.construct",
     "ocrtrain.model.ssm.selective_scan",
     "ocrtrain.model.backbones",
     "ocrtrain.model.adapt.Full",
-    "ocrtrain.model.ssm.scan_torch.ScanTorch",
+    "ocrtrain.model.ssm.scan.torch.ScanTorch",
     "ocrtrain.model.recognizer.LineRecognizer.__init__",
     "ocrtrain.model.encoders.MambaEncoder.__globals__",
     # And what is no name at all.

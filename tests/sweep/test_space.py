@@ -8,7 +8,7 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ocrtrain.command_line.presets import BUILT_IN
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Choices, Range, Space, as_override, find_space, read_space
 
@@ -124,10 +124,10 @@ def test_what_is_given_is_not_searched_for() -> None:
 
 
 def test_spaces_are_found_by_name_or_as_files(tmp_path: Path) -> None:
-    assert find_space("training", [BUILT_IN]) == BUILT_IN / "sweep/training.yaml"
+    assert find_space("training", [built_in()]) == built_in() / "sweep/training.yaml"
     (tmp_path / "sweep").mkdir()
     own = tmp_path / "sweep/mine.yaml"
     own.write_text("a: [1, 2]")
-    assert find_space("mine", [BUILT_IN, tmp_path]) == own == find_space(str(own), [BUILT_IN])
+    assert find_space("mine", [built_in(), tmp_path]) == own == find_space(str(own), [built_in()])
     with pytest.raises(InputError, match=r"space=trainig: no such search space(.|\n)*training"):
-        find_space("trainig", [BUILT_IN])
+        find_space("trainig", [built_in()])

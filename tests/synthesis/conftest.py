@@ -10,7 +10,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
-from ocrtrain.synthesis.fonts import bundled_folder
+from ocrtrain.fonts.finding import bundled_folder
 
 
 @pytest.fixture(autouse=True)

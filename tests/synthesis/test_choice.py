@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from ocrtrain.errors import InputError
+from ocrtrain.fonts.finding import Font
 from ocrtrain.synthesis.choice import FontChoice
-from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.fonts import Font
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.text import Charset
 
 
@@ -41,7 +41,7 @@ def test_what_no_font_draws_is_named() -> None:
 
 
 def shares(choice: FontChoice, text: str = "a", count: int = 4000) -> dict[str, float]:
-    picked = Counter(choice.pick(text, Draws(f"font:{i}", 4)) for i in range(count))
+    picked = Counter(choice.pick(text, HashedRandom(f"font:{i}", 4)) for i in range(count))
     return {font.name: times / count for font, times in picked.items() if font}
 
 

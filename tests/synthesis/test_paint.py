@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.paint import brightness, draw_colours, paint
 
 
@@ -14,7 +14,7 @@ from ocrtrain.synthesis.paint import brightness, draw_colours, paint
 def test_paper_and_ink_differ_in_brightness(channels: int, contrast: float) -> None:
     papers = []
     for i in range(2000):
-        paper, ink = draw_colours(Draws(f"colours:{i}", 9), channels, contrast)
+        paper, ink = draw_colours(HashedRandom(f"colours:{i}", 9), channels, contrast)
         assert len(paper) == len(ink) == channels
         assert abs(brightness(paper) - brightness(ink)) >= 255 * contrast - 1e-9
         papers.append(brightness(paper) > brightness(ink))

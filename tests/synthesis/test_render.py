@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, features
 
-from ocrtrain.synthesis.fonts import bundled_folder
+from ocrtrain.fonts.finding import bundled_folder
 from ocrtrain.synthesis.render import Layout, draw_ink, lay_out
 from ocrtrain.synthesis.typeface import Typeface, open_face
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from ocrtrain.commands.fit import compile_backbone
+from ocrtrain.commands.fit.fit import compile_backbone
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.backbones import CompactResNet
 from ocrtrain.model.encoders import IdentityEncoder

@@ -18,11 +18,11 @@ from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.backbones import CompactResNet
 from ocrtrain.model.encoders import IdentityEncoder
-from ocrtrain.training import Recognition
-from ocrtrain.training.batch_finder import Measured, choose, measure
-from ocrtrain.training.dry_run import DryRun, load, planned, widest
-from ocrtrain.training.optimizer import adamw
-from ocrtrain.training.rate_finder import Ramp, ramp, smoothed, suggestion
+from ocrtrain.training import RecognizerModule
+from ocrtrain.training.finders.batch_size import Measured, choose, measure
+from ocrtrain.training.finders.dry_run import DryRun, load, planned, widest
+from ocrtrain.training.finders.learning_rate import Ramp, ramp, smoothed, suggestion
+from ocrtrain.training.optim.optimizer import adamw
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -39,7 +39,9 @@ def dry_run_of(data: LineData, lr: float = 0.01) -> DryRun:
     model = LineRecognizer(
         CompactResNet(channels=[8, 8], out_channels=16), IdentityEncoder(16), len(data.charset)
     )
-    return DryRun(Recognition(model, data.charset, lambda model: adamw(model, lr)), "32-true", "cpu", 1.0)
+    return DryRun(
+        RecognizerModule(model, data.charset, lambda model: adamw(model, lr)), "32-true", "cpu", 1.0
+    )
 
 
 def test_a_dry_run_trains_and_leaves_no_trace(data: LineData) -> None:
@@ -107,7 +109,7 @@ def test_the_smallest_batch_that_is_nearly_as_fast() -> None:
 def test_batch_sizes_are_measured_up_to_the_number_of_lines(
     data: LineData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocrtrain.training.batch_finder.SECONDS", 0.01)
+    monkeypatch.setattr("ocrtrain.training.finders.batch_size.SECONDS", 0.01)
     run = dry_run_of(data)
     before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
     found = list(measure(run, data))

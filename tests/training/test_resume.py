@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ocrtrain.training.recognition import Recognition
+from ocrtrain.training.recognizer_module import RecognizerModule
 
 Fit = Callable[..., CompletedProcess[str]]
 StopIn = Callable[[int | None], None]
@@ -50,11 +50,11 @@ SOURCES = {
 @pytest.fixture
 def stop_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopIn]:
     """Let SIGTERM arrive in the midst of the batch of that number, counted from 1; None: in none."""
-    whole = Recognition.training_step
+    whole = RecognizerModule.training_step
     wanted: int | None = None
     seen = 0
 
-    def training_step(self: Recognition, batch: Any, batch_idx: int) -> Tensor | None:
+    def training_step(self: RecognizerModule, batch: Any, batch_idx: int) -> Tensor | None:
         nonlocal seen
         seen += 1
         if seen == wanted:
@@ -65,7 +65,7 @@ def stop_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopIn]:
         nonlocal wanted, seen
         wanted, seen = number, 0
 
-    monkeypatch.setattr(Recognition, "training_step", training_step)
+    monkeypatch.setattr(RecognizerModule, "training_step", training_step)
     handler = signal.getsignal(signal.SIGTERM)
     yield arrange
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -161,12 +161,12 @@ def test_asked_twice_it_ends_at_once(
 ) -> None:
     draw_lines(tmp_path / "lines")
 
-    def training_step(self: Recognition, batch: Any, batch_idx: int) -> None:
+    def training_step(self: RecognizerModule, batch: Any, batch_idx: int) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("it goes on")
 
-    monkeypatch.setattr(Recognition, "training_step", training_step)
+    monkeypatch.setattr(RecognizerModule, "training_step", training_step)
     ended = fit("data.train=lines", *STEPS, "run=cut", code=128 + signal.SIGINT)
     assert "interrupted from the keyboard" in ended.stderr
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -247,14 +247,14 @@ def test_a_slurm_job_goes_back_into_the_queue(
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    whole = Recognition.training_step
+    whole = RecognizerModule.training_step
 
-    def training_step(self: Recognition, batch: Any, batch_idx: int) -> Tensor | None:
+    def training_step(self: RecognizerModule, batch: Any, batch_idx: int) -> Tensor | None:
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)  # which follows soon
         return whole(self, batch, batch_idx)
 
-    monkeypatch.setattr(Recognition, "training_step", training_step)
+    monkeypatch.setattr(RecognizerModule, "training_step", training_step)
     words = ["data.train=lines", "data.val=lines", *STEPS]
     ended = fit(*words, "run=queued", "resume=auto", code=128 + signal.SIGUSR1)
     assert (tmp_path / "asked").read_text() == "requeue 77\n"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocrtrain.data.formats.columns import Columns as Columns
-    from ocrtrain.data.formats.recognise import open_lines as open_lines
+    from ocrtrain.data.formats.detect import open_lines as open_lines
 
 _PLACES = {"Columns": "columns", "open_lines": "recognise"}
 __all__ = ["Columns", "open_lines"]

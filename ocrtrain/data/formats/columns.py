@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ocrtrain.data.image import legible
+from ocrtrain.data.images.image import legible
 from ocrtrain.errors import InputError
 
 IMAGE = ("file_name", "image", "image_path", "path", "file", "filename")

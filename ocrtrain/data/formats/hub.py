@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from ocrtrain.data.formats.columns import Columns
-from ocrtrain.data.image import Channels, legible
-from ocrtrain.data.skipped import text_fault
-from ocrtrain.data.stored import EncodedImages, StoredLines, measured, read_file
-from ocrtrain.data.strings import Strings, StringsBuilder
-from ocrtrain.data.table import LineTable, remembered
+from ocrtrain.data.images.image import Channels, legible
+from ocrtrain.data.lines.rejections import text_fault
+from ocrtrain.data.lines.stored import EncodedImages, StoredLines, measured, read_file
+from ocrtrain.data.lines.strings import Strings, StringsBuilder
+from ocrtrain.data.lines.table import LineTable, remembered
 from ocrtrain.errors import InputError
 
 SCHEME = "hf://"

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.formats.byte_ranges import Slices
 from ocrtrain.data.formats.lmdb_tree import read_keys
-from ocrtrain.data.formats.slices import Slices
-from ocrtrain.data.image import Channels, legible
-from ocrtrain.data.pairing import NO_IMAGE
-from ocrtrain.data.skipped import LONGEST, text_of
-from ocrtrain.data.stored import StoredLines, measured
-from ocrtrain.data.strings import Strings
-from ocrtrain.data.table import LineTable, remembered, stamp
+from ocrtrain.data.formats.pairing import NO_IMAGE
+from ocrtrain.data.images.image import Channels, legible
+from ocrtrain.data.lines.rejections import LONGEST, text_of
+from ocrtrain.data.lines.stored import StoredLines, measured
+from ocrtrain.data.lines.strings import Strings
+from ocrtrain.data.lines.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
 
 DATA = "data.mdb"

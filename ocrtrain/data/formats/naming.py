@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from ocrtrain.data.image import legible
+from ocrtrain.data.images.image import legible
 from ocrtrain.errors import InputError
 
 AMBIGUOUS = "name fits several files, which differ only in case or Unicode form"

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.data.formats.columns import Columns
-from ocrtrain.data.formats.recognise import open_lines
-from ocrtrain.data.image import Channels
-from ocrtrain.data.stored import FileImages, Images, StoredLines
-from ocrtrain.data.strings import Strings
-from ocrtrain.data.table import LineTable
+from ocrtrain.data.formats.detect import open_lines
+from ocrtrain.data.images.image import Channels
+from ocrtrain.data.lines.stored import FileImages, Images, StoredLines
+from ocrtrain.data.lines.strings import Strings
+from ocrtrain.data.lines.table import LineTable
 from ocrtrain.errors import InputError
 
 

@@ -13,14 +13,14 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.formats.byte_ranges import Slices
 from ocrtrain.data.formats.columns import Columns
-from ocrtrain.data.formats.slices import Slices
-from ocrtrain.data.image import SUFFIXES, Channels, legible
-from ocrtrain.data.pairing import NO_IMAGE
-from ocrtrain.data.skipped import LONGEST, NOT_UTF8, text_fault, text_of, undecodable
-from ocrtrain.data.stored import StoredLines, measured
-from ocrtrain.data.strings import Strings
-from ocrtrain.data.table import LineTable, remembered, stamp
+from ocrtrain.data.formats.pairing import NO_IMAGE
+from ocrtrain.data.images.image import SUFFIXES, Channels, legible
+from ocrtrain.data.lines.rejections import LONGEST, NOT_UTF8, text_fault, text_of, undecodable
+from ocrtrain.data.lines.stored import StoredLines, measured
+from ocrtrain.data.lines.strings import Strings
+from ocrtrain.data.lines.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
 from ocrtrain.json_text import JsonError, parse_json
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ocrtrain.data.formats.lmdb import ASPECTS, COUNT, DATA, IMAGE, LABEL
-from ocrtrain.data.image import decoded_size, image_suffix, legible
-from ocrtrain.data.pairing import TEXT_SUFFIX
+from ocrtrain.data.formats.pairing import TEXT_SUFFIX
+from ocrtrain.data.images.image import decoded_size, image_suffix, legible
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
 

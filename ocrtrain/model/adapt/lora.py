@@ -12,7 +12,7 @@ from ocrtrain.errors import InputError
 from ocrtrain.model.adapt.adaptation import Adaptation, train_only
 from ocrtrain.model.adapt.bottleneck_convolution import BottleneckConv2d
 from ocrtrain.model.adapt.patterns import adaptable, match, trainable
-from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
+from ocrtrain.model.ssm.gated_norm.norm import GatedRMSNorm
 
 
 class Lora(Adaptation):

@@ -73,7 +73,7 @@ def _choose(backend: str, kind: str, device: str) -> tuple[str, str]:
 
 @functools.cache
 def _by_numba() -> str:
-    from ocrtrain.model.ssm import scan_numba
+    from ocrtrain.model.ssm.scan import numba as scan_numba
 
     kept = Path(scan_numba.scan_forward.stats.cache_path).glob("scan_numba.*.nbi")
     if any(kept):
@@ -90,7 +90,7 @@ def _log_choice(chosen: str, reason: str) -> None:
 def numba_missing() -> str | None:
     """Say why Numba's kernels cannot run here; None if they can."""
     try:
-        import ocrtrain.model.ssm.scan_numba  # noqa: F401
+        import ocrtrain.model.ssm.scan.numba  # noqa: F401
     except Exception as error:  # a broken install fails in many ways, and plain torch can stand in
         return f"{type(error).__name__}: {error}"
     return None
@@ -113,7 +113,7 @@ def triton_missing(device: str) -> str | None:
     if kind == "cuda" and torch.version.cuda and torch.cuda.get_device_capability(device) < (7, 0):
         return f"{torch.cuda.get_device_name(device)} is older than compute capability 7.0"
     try:
-        from ocrtrain.model.ssm.scan_triton import INTERPRETED, scan_triton
+        from ocrtrain.model.ssm.scan.triton import INTERPRETED, scan_triton
 
         if kind == "cpu" and not INTERPRETED:
             return "triton was imported before TRITON_INTERPRET was set"

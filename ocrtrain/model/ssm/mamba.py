@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ocrtrain.model.ssm.backend import check_name
-from ocrtrain.model.ssm.convolution import causal_convolution
-from ocrtrain.model.ssm.scan import selective_scan
+from ocrtrain.model.ssm.convolution.dispatch import causal_convolution
+from ocrtrain.model.ssm.scan.dispatch import selective_scan
 
 
 class Mamba(nn.Module):

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.ssm.backend import check_name
-from ocrtrain.model.ssm.convolution import causal_convolution
-from ocrtrain.model.ssm.gated_norm import GatedRMSNorm
-from ocrtrain.model.ssm.ssd import CHUNK, state_space_duality
+from ocrtrain.model.ssm.convolution.dispatch import causal_convolution
+from ocrtrain.model.ssm.gated_norm.norm import GatedRMSNorm
+from ocrtrain.model.ssm.ssd.dispatch import CHUNK, state_space_duality
 
 
 class Mamba2(nn.Module):

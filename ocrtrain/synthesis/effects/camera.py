@@ -9,11 +9,11 @@ from hashlib import shake_128
 import numpy as np
 from PIL import Image
 
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import Effect, Picture, Range, as_channels, setting
 from ocrtrain.synthesis.effects.fields import UNIT, white
 from ocrtrain.synthesis.effects.jpeg import compressed
 from ocrtrain.synthesis.effects.pixels import add_noise, gaussian_blur, otsu, ramp, shaded, shaded_slope
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Blur(Effect):
 
     radius: Range = setting((0.006, 0.03), 0.0, 0.2)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Blur."""
         return gaussian_blur(picture, draws.uniform(*self.radius) * picture.shape[0])
 
@@ -33,7 +33,7 @@ class MotionBlur(Effect):
 
     length: Range = setting((0.02, 0.1), 0.0, 0.4)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Average the picture with itself, moved along the direction by up to half of the length."""
         length = draws.uniform(*self.length) * picture.shape[0]
         angle = draws.uniform(0.0, math.pi)
@@ -56,7 +56,7 @@ class Noise(Effect):
 
     deviation: Range = setting((1.0, 15.0), 0.0, 100.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Add noise to every value, each channel for itself."""
         return add_noise(picture, draws.uniform(*self.deviation), draws)
 
@@ -67,7 +67,7 @@ class Speckle(Effect):
 
     deviation: Range = setting((0.02, 0.12), 0.0, 0.5)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Multiply every value by a random number around 1."""
         from ocrtrain.synthesis.effects import field_kernels
 
@@ -86,7 +86,7 @@ class SaltAndPepper(Effect):
     amount: Range = setting((0.0, 0.01), 0.0, 0.2)
     size: Range = setting((0.02, 0.06), 0.0, 0.2)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Set spots at random places to black or white."""
         height, width = picture.shape[:2]
         amount = draws.uniform(*self.amount)
@@ -109,7 +109,7 @@ class Jpeg(Effect):
 
     quality: Range = setting((20, 90), 1, 100)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Round the blocks' coefficients."""
         return compressed(picture, round(draws.uniform(*self.quality)))
 
@@ -120,7 +120,7 @@ class LowResolution(Effect):
 
     scale: Range = setting((0.4, 0.9), 0.1, 1.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Make it smaller, and as large again."""
         height, width = picture.shape[:2]
         scale = draws.uniform(*self.scale)
@@ -142,7 +142,7 @@ class Tone(Effect):
     gamma: Range = setting((0.7, 1.4), 0.25, 4.0)
     contrast: Range = setting((0.8, 1.2), 0.2, 5.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Look each value up in a table."""
         gamma, contrast = draws.uniform(*self.gamma), draws.uniform(*self.contrast)
         levels = ((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5
@@ -156,7 +156,7 @@ class Shadow(Effect):
     amount: Range = setting((0.1, 0.5), 0.0, 0.9)
     softness: Range = setting((0.2, 4.0), 0.01, 20.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Darken one side of a line through a point of the picture."""
         height, width = picture.shape[:2]
         amount, softness = draws.uniform(*self.amount), draws.uniform(*self.softness) * height
@@ -175,7 +175,7 @@ class Moire(Effect):
     amount: Range = setting((0.05, 0.2), 0.0, 0.6)
     period: Range = setting((0.1, 1.0), 0.05, 10.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Darken by the product of two waves across each other."""
         height, width = picture.shape[:2]
         amount, angle = draws.uniform(*self.amount), draws.uniform(0.0, math.pi)
@@ -205,7 +205,7 @@ class Binarise(Effect):
     grain: Range = setting((0.0, 20.0), 0.0, 60.0)
     softness: Range = setting((20.0, 120.0), 0.0, 255.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Compare each grey level with a threshold."""
         from ocrtrain.synthesis.effects import kernels
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import Effect, Picture, as_channels
 from ocrtrain.synthesis.effects.paper import Colours
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 # Of the clean picture, what is mixed into one that nobody could read.
 _MIXED_IN = 0.7
@@ -62,7 +62,7 @@ class Effects:
             if step.share <= 0:
                 continue
             called = f"effect:{key}:{name}"
-            draws = Draws(called)
+            draws = HashedRandom(called)
             if not draws.chance(step.share):
                 continue
             changed = step(picture, draws)
@@ -88,7 +88,7 @@ class Effects:
         return found
 
     def _again(self, step: Effect, clean: Picture, called: str) -> Picture:
-        draws = Draws(called)
+        draws = HashedRandom(called)
         draws.chance(step.share)
         return step(clean, draws)
 

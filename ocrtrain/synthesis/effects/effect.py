@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Picture = NDArray[np.uint8]
 Range = Sequence[float]
@@ -55,7 +55,7 @@ class Effect(ABC):
             )
 
     @abstractmethod
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Change `picture` by what is drawn from `draws`; the given array is not written to."""
 
 
@@ -63,14 +63,14 @@ class Effect(ABC):
 class InkEffect(Effect):
     """An effect on ink, written for dark ink on light paper; with light ink, it sees the negative."""
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Change `picture` by what is drawn from `draws`."""
         if is_dark_on_light(picture):
             return self.on_dark(picture, draws)
         return ~self.on_dark(~picture, draws)
 
     @abstractmethod
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Change a picture of dark ink on light paper."""
 
 

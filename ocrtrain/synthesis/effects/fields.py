@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 UNIT = 128  # the standard deviation of `white`
 
@@ -25,7 +25,7 @@ _LONGEST = 128
 _SAMPLES = 64
 
 
-def white(draws: Draws, size: int) -> NDArray[np.int16]:
+def white(draws: HashedRandom, size: int) -> NDArray[np.int16]:
     """Give `size` Gaussian numbers with a standard deviation of `UNIT`, int16, not to be written to.
 
     Uses up one number: where in one long sequence to begin.
@@ -41,7 +41,7 @@ def white(draws: Draws, size: int) -> NDArray[np.int16]:
 Place = tuple[NDArray[np.uint8], int, int]
 
 
-def smooth(draws: Draws, shape: tuple[int, int], wavelength: float) -> NDArray[np.uint8]:
+def smooth(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> NDArray[np.uint8]:
     """Give a random field without edges, uint8 [H, W], every value equally likely; not to be written to.
 
     See `place`.
@@ -50,7 +50,7 @@ def smooth(draws: Draws, shape: tuple[int, int], wavelength: float) -> NDArray[n
     return field[top : top + shape[0], left : left + shape[1]]
 
 
-def place(draws: Draws, shape: tuple[int, int], wavelength: float) -> Place:
+def place(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> Place:
     """Give a field that is as large as `shape` or larger, and the row and column to begin at.
 
     `wavelength` in pixels is the size of its patches, from 1 to 128, to the next power of two. Uses up two
@@ -67,7 +67,7 @@ def place(draws: Draws, shape: tuple[int, int], wavelength: float) -> Place:
     return field, top, left
 
 
-def wave(draws: Draws, length: int, wavelength: float) -> NDArray[np.float32]:
+def wave(draws: HashedRandom, length: int, wavelength: float) -> NDArray[np.float32]:
     """Give a smooth random curve: float32 [length], from -1 to 1, with waves `wavelength` pixels long.
 
     Uses up two numbers.

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import (
     Effect,
     Picture,
@@ -20,6 +19,7 @@ from ocrtrain.synthesis.effects.effect import (
 )
 from ocrtrain.synthesis.effects.fields import UNIT, wave, white
 from ocrtrain.synthesis.effects.warp import Points, displace, shift_columns
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Wander(Effect):
     amount: Range = setting((0.0, 0.04), 0.0, 0.3)
     length: Range = setting((2.0, 10.0), 0.5, 100.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Move each column up or down."""
         height, width = picture.shape[:2]
         amount = draws.uniform(*self.amount) * height
@@ -45,7 +45,7 @@ class Curve(Effect):
     moves: ClassVar[bool] = True
     amount: Range = setting((0.0, 0.12), 0.0, 0.5)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Move each column up or down."""
         height, width = picture.shape[:2]
         amount = draws.uniform(*self.amount) * height * (1 if draws.chance(0.5) else -1)
@@ -64,7 +64,7 @@ class Rotation(Effect):
     degrees: Range = setting((-1.0, 1.0), -45.0, 45.0)
     rise: float = setting(0.15, 0.0, 1.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Turn about the middle, counter-clockwise for positive degrees."""
         height, width = picture.shape[:2]
         steepest = math.asin(min(1.0, 2 * self.rise * height / max(width, height)))
@@ -85,7 +85,7 @@ class Slant(Effect):
     moves: ClassVar[bool] = True
     amount: Range = setting((-0.15, 0.15), -1.0, 1.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Move each row to the left or right."""
         height, width = picture.shape[:2]
         slope = np.float32(draws.uniform(*self.amount))
@@ -103,7 +103,7 @@ class Perspective(Effect):
     moves: ClassVar[bool] = True
     amount: Range = setting((0.0, 0.12), 0.0, 0.4)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Map four moved corners onto those of the picture."""
         height, width = picture.shape[:2]
         amount = draws.uniform(*self.amount)
@@ -131,7 +131,7 @@ class Elastic(Effect):
     amount: Range = setting((0.0, 0.02), 0.0, 0.2)
     length: Range = setting((0.3, 1.0), 0.1, 10.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Look a little beside each point."""
         height = picture.shape[0]
         amount = np.float32(draws.uniform(*self.amount) * height / (2 * UNIT))
@@ -151,7 +151,7 @@ class Crop(Effect):
     moves: ClassVar[bool] = True
     room: Range = setting((0.0, 0.2), 0.0, 0.4)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Stretch or squeeze the rows so that the ink lies where the room says."""
         height = picture.shape[0]
         above, below = (draws.uniform(*self.room) * height for _ in range(2))

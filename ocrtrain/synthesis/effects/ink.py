@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import (
     InkEffect,
     Picture,
@@ -20,6 +19,7 @@ from ocrtrain.synthesis.effects.effect import (
 from ocrtrain.synthesis.effects.fields import UNIT, place, white
 from ocrtrain.synthesis.effects.pixels import gaussian_blur, ramp, taken_off
 from ocrtrain.synthesis.effects.warp import shift_columns
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Stroke(InkEffect):
 
     amount: Range = setting((-0.01, 0.03), -0.1, 0.2)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Spread the darkest (or the lightest) of each pixel's neighbours."""
         from ocrtrain.synthesis.effects import kernels
 
@@ -50,7 +50,7 @@ class Bleed(InkEffect):
     gain: Range = setting((1.2, 2.0), 1.0, 4.0)
     rough: Range = setting((0.0, 0.4), 0.0, 1.0)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Blur, then take more of the ink than there was, here more and there less."""
         from ocrtrain.synthesis.effects import field_kernels
 
@@ -72,7 +72,7 @@ class Fade(InkEffect):
     amount: Range = setting((0.0, 0.5), 0.0, 0.95)
     length: Range = setting((0.3, 3.0), 0.02, 4.0)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Take from the ink what a random field says."""
         amount = draws.uniform(*self.amount)
         where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
@@ -87,7 +87,7 @@ class Wear(InkEffect):
     length: Range = setting((0.03, 0.12), 0.02, 1.0)
     depth: Range = setting((0.3, 1.0), 0.0, 1.0)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Take ink off where a random field is highest."""
         amount, depth = draws.uniform(*self.amount), draws.uniform(*self.depth)
         where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
@@ -107,7 +107,7 @@ class Strikes(InkEffect):
     offset: Range = setting((0.0, 0.03), 0.0, 0.1)
     bold: Range = setting((0.0, 0.2), 0.0, 1.0)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Find the letters by their columns and change each."""
         height = picture.shape[0]
         force, offset, bold = (draws.uniform(*span) for span in (self.force, self.offset, self.bold))

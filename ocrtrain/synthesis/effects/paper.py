@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import (
     Effect,
     InkEffect,
@@ -23,6 +22,7 @@ from ocrtrain.synthesis.effects.effect import (
 from ocrtrain.synthesis.effects.fields import place
 from ocrtrain.synthesis.effects.geometry import ink_rows
 from ocrtrain.synthesis.effects.pixels import added_to, gaussian_blur, ramp, shaded_by, shaded_slope
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.paint import Colour, draw_colours, paint
 
 _LEVELS = np.arange(256, dtype=np.float32)
@@ -44,13 +44,13 @@ class Colours(Effect):
             what = f"{type(self).__name__}: channels={self.channels}"
             raise InputError(what, "is neither 1 (grey) nor 3 (RGB)", "set one of them, or leave it out.")
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Paint the ink on the paper."""
         channels = self.channels or (1 if picture.ndim == 2 else 3)
         return paint(~grey_of(picture), *self.draw(draws, channels))
 
     @abstractmethod
-    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+    def draw(self, draws: HashedRandom, channels: int) -> tuple[Colour, Colour]:
         """Draw the colours of paper and ink."""
 
 
@@ -61,7 +61,7 @@ class AnyColours(Colours):
     # Beyond a half, grey paper of middle brightness would have no ink.
     contrast: float = setting(0.35, 0.05, 0.5)
 
-    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+    def draw(self, draws: HashedRandom, channels: int) -> tuple[Colour, Colour]:
         """Draw the colours of paper and ink."""
         return draw_colours(draws, channels, self.contrast)
 
@@ -78,12 +78,12 @@ class DarkInk(Colours):
     tint: Range = setting((0.0, 0.1), 0.0, 0.5)
     inverted: float = setting(0.0, 0.0, 1.0)
 
-    def draw(self, draws: Draws, channels: int) -> tuple[Colour, Colour]:
+    def draw(self, draws: HashedRandom, channels: int) -> tuple[Colour, Colour]:
         """Draw the colours of paper and ink."""
         paper, ink = (self._tinted(draws.uniform(*span), draws, channels) for span in (self.paper, self.ink))
         return (ink, paper) if draws.chance(self.inverted) else (paper, ink)
 
-    def _tinted(self, light: float, draws: Draws, channels: int) -> Colour:
+    def _tinted(self, light: float, draws: HashedRandom, channels: int) -> Colour:
         tint = draws.uniform(*self.tint)
         warm = draws.uniform(-0.4, 1.0)  # paper yellows, and hardly ever gets blue
         shades = (light + tint * warm / 2, light, light - tint * warm) if channels == 3 else (light,)
@@ -96,7 +96,7 @@ class Gradient(Effect):
 
     amount: Range = setting((0.0, 0.3), 0.0, 0.9)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Darken along a random direction."""
         height, width = picture.shape[:2]
         amount, angle = draws.uniform(*self.amount), draws.uniform(0.0, 2 * math.pi)
@@ -116,7 +116,7 @@ class Texture(Effect):
     amount: Range = setting((0.0, 0.12), 0.0, 0.5)
     length: Range = setting((0.03, 0.4), 0.02, 4.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Add a random field."""
         amount = draws.uniform(*self.amount)
         where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
@@ -131,7 +131,7 @@ class Stains(Effect):
     length: Range = setting((0.5, 3.0), 0.1, 4.0)
     amount: Range = setting((0.05, 0.35), 0.0, 0.8)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Darken where a random field is highest."""
         area, amount = draws.uniform(*self.area), draws.uniform(*self.amount)
         where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
@@ -159,7 +159,7 @@ class Rules(Effect):
     thickness: Range = setting((0.02, 0.05), 0.0, 0.15)
     upright: float = setting(0.2, 0.0, 1.0)
 
-    def __call__(self, picture: Picture, draws: Draws) -> Picture:
+    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Darken rows and columns."""
         from ocrtrain.synthesis.effects import field_kernels
 
@@ -186,7 +186,7 @@ class ShowThrough(InkEffect):
     amount: Range = setting((0.05, 0.25), 0.0, 0.6)
     radius: Range = setting((0.01, 0.06), 0.0, 0.2)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Take the line itself for what is behind it, mirrored and moved."""
         from ocrtrain.synthesis.effects import field_kernels
 
@@ -213,7 +213,7 @@ class Neighbours(InkEffect):
     above: float = setting(0.7, 0.0, 1.0)
     below: float = setting(0.6, 0.0, 1.0)
 
-    def on_dark(self, picture: Picture, draws: Draws) -> Picture:
+    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
         """Copy the ink's lowest rows to the top edge, and its highest to the bottom."""
         height, width = picture.shape[:2]
         top, bottom = ink_rows(picture)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.effect import Picture, as_channels, paper_of
 from ocrtrain.synthesis.effects.fields import UNIT, Place, white
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Ramp = NDArray[np.float32]  # see `ramp`
 
@@ -98,7 +98,7 @@ def ramp(slope: float, start: float, low: float = -np.inf, high: float = np.inf)
     return np.array((slope, start, low, high), np.float32)
 
 
-def add_noise(picture: Picture, deviation: float, draws: Draws) -> Picture:
+def add_noise(picture: Picture, deviation: float, draws: HashedRandom) -> Picture:
     """Add Gaussian noise of this standard deviation (in units of 255) to every value; uses up one number."""
     from ocrtrain.synthesis.effects import kernels
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.files import TextFiles
 from ocrtrain.synthesis.texts.placing import shorten
 from ocrtrain.synthesis.texts.source import LONGEST, TextSource, check_lengths, check_share
@@ -44,7 +44,7 @@ class _Corpus(TextSource):
     def _prepare(self, lines: Sequence[str]) -> None:
         """Make of the files' lines what `draw` needs."""
 
-    def _varied(self, text: str, draws: Draws) -> str:
+    def _varied(self, text: str, draws: HashedRandom) -> str:
         if self.capitals_share and draws.chance(self.capitals_share):
             # Some letters have two capitals (ß), so that the text may have become too long.
             varied = in_capitals(text, self._symbols)
@@ -85,7 +85,7 @@ class Lines(_Corpus):
                 f"break lines after {LONGEST} characters at most, or draw parts of them: texts=corpus.",
             )
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         return self._varied(draws.pick(self.texts), draws)
 
     def repertoires(self) -> set[frozenset[str]]:
@@ -144,7 +144,7 @@ class Words(_Corpus):
         self._tokens = tuple(part for word in words for part in _broken(word, self.max_length))
         self._punctuation = Punctuation(self._symbols)
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         low, high = self.words
         count = low + draws.below(high - low + 1)
         words: list[str] = []

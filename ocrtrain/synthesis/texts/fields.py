@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import shorten
 from ocrtrain.synthesis.texts.source import TextSource, check_lengths
 from ocrtrain.text import Charset, normalize
@@ -69,7 +69,7 @@ class Fields(TextSource):
             usual[locale].update(*texts)
         self._allowed = {locale: known & symbols for locale, symbols in usual.items()}
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         locale, field = draws.pick(self._kinds)
         allowed = self._allowed[locale]
         for _ in range(_TRIES):

@@ -7,8 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.shaping import script_of
+from ocrtrain.fonts.shaping import script_of
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import shorten, stands_alone
 from ocrtrain.synthesis.texts.source import TextSource, check_lengths
 from ocrtrain.synthesis.texts.syllables import Syllables
@@ -56,7 +56,7 @@ class MadeUp(TextSource):
             for zero in sorted(zeros)
         ]
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         syllables, space = draws.pick(self._scripts)
         target = self.min_length + draws.below(self.max_length - self.min_length + 1)
         words: list[str] = []
@@ -78,7 +78,7 @@ class MadeUp(TextSource):
     def _fitting(self, changed: str, text: str) -> str:
         return changed if len(changed) <= self.max_length else text
 
-    def _token(self, syllables: Syllables, begins: bool, draws: Draws) -> str:
+    def _token(self, syllables: Syllables, begins: bool, draws: HashedRandom) -> str:
         kind = draws.uniform()
         if kind < 0.07 and self._digits:
             return self._number(draws)
@@ -93,7 +93,7 @@ class MadeUp(TextSource):
             return f"{word}’{word[-1]}"
         return capitalized(word, self._symbols) if begins or kind < 0.24 else word
 
-    def _number(self, draws: Draws) -> str:
+    def _number(self, draws: HashedRandom) -> str:
         digits = draws.pick(self._digits)
         number = "".join([draws.pick(digits) for _ in range(1 + draws.below(4))])
         kind = draws.uniform()

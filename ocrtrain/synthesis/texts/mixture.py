@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.shaping import script_of
+from ocrtrain.fonts.shaping import script_of
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import may_follow, stands_alone
 from ocrtrain.synthesis.texts.source import TextSource, check_share
 from ocrtrain.text import Charset, normalize
@@ -59,7 +59,7 @@ class Mixture(TextSource):
         if self.floor:
             self._raise_floor(charset)
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         if not self._rare:
             return self._drawn_text(draws)
         text = self._drawn_text(draws)
@@ -69,7 +69,7 @@ class Mixture(TextSource):
             text = _replace(text, rare, draws)
         return text
 
-    def _drawn_text(self, draws: Draws) -> str:
+    def _drawn_text(self, draws: HashedRandom) -> str:
         if not self._ends:
             return self._drawn[0].draw(draws)
         return self._drawn[bisect_right(self._ends, draws.uniform())].draw(draws)
@@ -82,7 +82,7 @@ class Mixture(TextSource):
         """
         counts = Counter[str]()
         for number in range(_COUNTED):
-            counts.update(self._drawn_text(Draws(f"floor:{number}", 256)))
+            counts.update(self._drawn_text(HashedRandom(f"floor:{number}", 256)))
         wanted = [s for s in charset.symbols if stands_alone(s) or unicodedata.category(s)[0] == "M"]
         total, floor = counts.total(), self.floor * _ROOM
         if floor * len(wanted) > 0.5:
@@ -117,7 +117,7 @@ class Mixture(TextSource):
         return {"sources": sources, "floor": self.floor}
 
 
-def _replace(text: str, symbol: str, draws: Draws) -> str:
+def _replace(text: str, symbol: str, draws: HashedRandom) -> str:
     """Put `symbol` in the place of one character, of its own kind if one is soon found; or nowhere."""
     alone = stands_alone(symbol)
     for _ in range(_PLACES):

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.corpus import Files
 from ocrtrain.synthesis.texts.files import TextFiles
 from ocrtrain.synthesis.texts.placing import shorten
@@ -66,7 +66,7 @@ class NGrams(TextSource):
             for context, following in counts.items()
         }
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         before = self.order - 1
         text = ""
         while len(text) < self.min_length:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import stands_alone
 from ocrtrain.synthesis.texts.source import LONGEST, TextSource
 from ocrtrain.text import Charset, normalize
@@ -32,7 +32,7 @@ class _Symbols:
     low: int = 1
     high: int = 1
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         if self.high == 1 == self.low and len(self.choices) == 1:
             return self.choices[0]
         count = self.low if self.low == self.high else self.low + draws.below(self.high - self.low + 1)
@@ -55,7 +55,7 @@ class _Number:
     high: int
     width: int
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         return f"{self.low + draws.below(self.high - self.low + 1):0{self.width}}"
 
     @property
@@ -120,7 +120,7 @@ class Patterns(TextSource):
             )
         return self.patterns
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         for _ in range(100):
             text = normalize("".join([piece.draw(draws) for piece in draws.pick(self._templates)]))
             if text := " ".join(text.split()):

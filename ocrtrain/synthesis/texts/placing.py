@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from ocrtrain.synthesis.shaping import is_invisible, script_of
+from ocrtrain.fonts.shaping import is_invisible, script_of
 from ocrtrain.text import normalize
 
 _INDIC = ("DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM")

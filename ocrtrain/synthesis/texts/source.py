@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.text import Charset
 
 # Beyond it a line is no line, and a mistyped number would fill the memory.
@@ -34,7 +34,7 @@ class TextSource(ABC):
         """Make ready to draw texts of `charset`; raises `InputError` if it cannot write what it must."""
 
     @abstractmethod
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         """Draw one text."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import may_follow, stands_alone
 from ocrtrain.synthesis.texts.source import TextSource, check_lengths
 from ocrtrain.text import Charset
@@ -51,7 +51,7 @@ class RandomStrings(TextSource):
             raise InputError("charset", "has nothing but spaces and marks", "add letters or digits to it.")
         self._all_stand_alone = len(self._standalone) == len(self._picked)
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         length = self.min_length + draws.below(self.max_length - self.min_length + 1)
         if self._all_stand_alone:
             return "".join([draws.pick(self._picked) for _ in range(length)])

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import may_follow
 
 _VOWELS = frozenset("aeiouyæœøıаеёиіоуыэюяєαεηιουω")
@@ -35,7 +35,7 @@ class _Weighted:
         total = sum(weights)
         self._ends = [end / total for end in accumulate(weights)][:-1]
 
-    def draw(self, draws: Draws) -> str:
+    def draw(self, draws: HashedRandom) -> str:
         return self.items[bisect_right(self._ends, draws.uniform())]
 
 
@@ -60,14 +60,14 @@ class Syllables:
         self._beginnings = [cluster for cluster in _BEGINNINGS if set(cluster) <= known]
         self._endings = [cluster for cluster in _ENDINGS if set(cluster) <= known]
 
-    def word(self, draws: Draws) -> str:
+    def word(self, draws: HashedRandom) -> str:
         """Make one word, without capitals where there are small letters."""
         count = 1 + bisect_right(_OF_SYLLABLES, draws.uniform())
         if self._alphabetic:
             return "".join([self._syllable(draws) for _ in range(count)])
         return "".join([self._letter(draws) for _ in range(2 * count)])
 
-    def _syllable(self, draws: Draws) -> str:
+    def _syllable(self, draws: HashedRandom) -> str:
         onset = nucleus = coda = ""
         kind = draws.uniform()
         if kind > 0.3 or not self._beginnings:
@@ -82,7 +82,7 @@ class Syllables:
             coda = draws.pick(self._endings)
         return onset + nucleus + coda
 
-    def _letter(self, draws: Draws) -> str:
+    def _letter(self, draws: HashedRandom) -> str:
         letter = draws.pick(self._letters)
         fitting = self._marks.get(letter)
         return letter + draws.pick(fitting) if fitting and draws.chance(0.4) else letter

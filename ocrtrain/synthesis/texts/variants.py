@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.text import normalize
 
 _BEHIND = ",,,,,..;:?!"
@@ -30,7 +30,7 @@ class Punctuation:
         self.behind: Sequence[str] = [mark for mark in _BEHIND if mark in symbols]
         self.around: Sequence[str] = [pair for pair in _AROUND if all(mark in symbols for mark in pair)]
 
-    def put(self, words: list[str], place: int, draws: Draws) -> None:
+    def put(self, words: list[str], place: int, draws: HashedRandom) -> None:
         """Put a mark behind `words[place]`, or a pair around that word and perhaps the next ones."""
         if self.around and draws.chance(0.25):
             pair = draws.pick(self.around)

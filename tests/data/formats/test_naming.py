@@ -12,9 +12,9 @@ import pytest
 
 from ocrtrain.commands.line_input import find_images
 from ocrtrain.data.formats import open_lines
-from ocrtrain.data.formats.manifest_quick import read_quickly
+from ocrtrain.data.formats.manifest.quick import read_quickly
 from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, resolve
-from ocrtrain.data.pairing import NO_TEXT, find_pairs
+from ocrtrain.data.formats.pairing import NO_TEXT, find_pairs
 
 NFC, NFD = (unicodedata.normalize(form, "Seite_\u00e4") for form in ("NFC", "NFD"))
 

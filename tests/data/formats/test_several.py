@@ -10,7 +10,7 @@ import pytest
 
 from ocrtrain.data.formats import open_lines
 from ocrtrain.data.formats.several import as_typed, open_sources
-from ocrtrain.data.stored import FileImages
+from ocrtrain.data.lines.stored import FileImages
 from ocrtrain.errors import InputError
 
 

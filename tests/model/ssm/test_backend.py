@@ -49,7 +49,7 @@ def kernel_of_mamba_ssm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ocrtrain.model.ssm.scan_numba", None)
+    monkeypatch.setitem(sys.modules, "ocrtrain.model.ssm.scan.numba", None)
 
 
 def test_auto_takes_the_compiled_form_of_torch_on_a_cpu() -> None:
@@ -128,7 +128,7 @@ def test_what_only_gpus_run_is_refused_elsewhere(monkeypatch: pytest.MonkeyPatch
 
 def test_without_the_package_triton_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setitem(sys.modules, "ocrtrain.model.ssm.scan_triton", None)
+    monkeypatch.setitem(sys.modules, "ocrtrain.model.ssm.scan.triton", None)
     with pytest.raises(InputError, match=r"backend=triton: .*scan_triton"):
         choose_backend("triton", "cpu")
 

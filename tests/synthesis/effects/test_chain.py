@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -10,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import ocrtrain
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis import LineGenerator
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects import AnyColours, Blur, DarkInk, Effect, Effects, Fade, Noise, Shadow, Wander
 from ocrtrain.synthesis.effects.chain import contrasts
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
-CONF = Path(ocrtrain.__file__).parent / "conf"
+CONF = built_in()
 PRESETS = sorted(file.stem for file in (CONF / "synthesis").glob("*.yaml"))
 
 
@@ -32,7 +31,7 @@ def test_steps_follow_each_other_and_none_is_left_out() -> None:
     assert list(both.steps) == ["first", "second"]
 
     def alone(effect: Effect, key: str, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        draws = Draws(f"effect:{key}:line")
+        draws = HashedRandom(f"effect:{key}:line")
         assert draws.chance(1.0)
         return effect(picture, draws)
 
@@ -63,7 +62,7 @@ def test_what_is_no_effect_is_refused() -> None:
     class Larger:
         share = 1.0
 
-        def __call__(self, picture: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+        def __call__(self, picture: NDArray[np.uint8], draws: HashedRandom) -> NDArray[np.uint8]:
             return np.pad(picture, 1)
 
     chain = Effects({"mine": Larger()}, where="synthesis.effects")  # type: ignore[dict-item]
@@ -75,7 +74,7 @@ def test_an_effect_of_ones_own_needs_no_base_class() -> None:
     class Negative:
         share = 1.0
 
-        def __call__(self, picture: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+        def __call__(self, picture: NDArray[np.uint8], draws: HashedRandom) -> NDArray[np.uint8]:
             return ~picture
 
     chain = Effects({"mine": Negative()}, least_contrast=0.1)  # type: ignore[dict-item]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrtrain.errors import InputError
+from ocrtrain.fonts.finding import bundled_folder
 from ocrtrain.synthesis import effects
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects import Effect
-from ocrtrain.synthesis.fonts import bundled_folder
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Picture = NDArray[np.uint8]
 KINDS: list[type[Effect]] = [
@@ -79,11 +79,11 @@ def test_an_effect_is_a_function_of_its_draws(kind: type[Effect], picture: Pictu
     picture = picture.copy()
     picture.flags.writeable = False
     effect = kind()
-    one, same = (effect(picture, Draws("a")) for _ in range(2))
+    one, same = (effect(picture, HashedRandom("a")) for _ in range(2))
     assert one.dtype == np.uint8 and one.shape[:2] == picture.shape[:2] and one.ndim in (2, 3)
     assert one.ndim == picture.ndim or kind is effects.AnyColours
     np.testing.assert_array_equal(one, same)
-    others = [effect(picture, Draws(f"b{i}")) for i in range(8)]
+    others = [effect(picture, HashedRandom(f"b{i}")) for i in range(8)]
     assert any(not np.array_equal(one, other) for other in others)
 
 
@@ -91,7 +91,7 @@ def test_an_effect_is_a_function_of_its_draws(kind: type[Effect], picture: Pictu
 def test_no_strength_is_no_change(kind: type[Effect], picture: Picture) -> None:
     effect = kind(**NOTHING[name(kind)])
     for i in range(5):
-        np.testing.assert_array_equal(effect(picture, Draws(str(i))), picture)
+        np.testing.assert_array_equal(effect(picture, HashedRandom(str(i))), picture)
 
 
 def test_all_but_these_have_a_strength_of_nothing() -> None:
@@ -106,7 +106,7 @@ def test_lines_of_any_size_are_taken(kind: type[Effect]) -> None:
         blank = np.full((height, width), 200, np.uint8)
         for picture in (blank, np.stack([blank] * 3, axis=2)):
             for i in range(3):
-                assert kind()(picture, Draws(str(i))).shape[:2] == (height, width)
+                assert kind()(picture, HashedRandom(str(i))).shape[:2] == (height, width)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=name)
@@ -133,7 +133,7 @@ INK = [effects.Stroke, effects.Bleed, effects.Fade, effects.Wear, effects.Strike
 def test_light_ink_is_changed_as_dark_ink_is(kind: type[Effect]) -> None:
     dark = line()
     for i in range(4):
-        on_dark, on_light = (kind()(p, Draws(str(i))) for p in (dark, ~dark))
+        on_dark, on_light = (kind()(p, HashedRandom(str(i))) for p in (dark, ~dark))
         np.testing.assert_array_equal(on_light, ~on_dark)
 
 
@@ -155,7 +155,7 @@ def share_of_ink(picture: Picture) -> float:
 def test_ink_becomes_more_or_less(effect: Effect, grows: bool) -> None:
     before = share_of_ink(line())
     for i in range(5):
-        after = share_of_ink(effect(line(), Draws(str(i))))
+        after = share_of_ink(effect(line(), HashedRandom(str(i))))
         assert after > 1.05 * before if grows else after < 0.97 * before
 
 
@@ -164,7 +164,7 @@ def test_a_stroke_grows_by_what_is_asked_for() -> None:
     bar[10:40, 40:44] = 0
     for pixels, width in ((1, 6), (2, 8), (1.5, 7), (-1, 2)):
         effect = effects.Stroke(amount=(pixels / 50, pixels / 50))
-        assert (255.0 - effect(bar, Draws("a")))[25].sum() / 255 == pytest.approx(width, abs=0.02)
+        assert (255.0 - effect(bar, HashedRandom("a")))[25].sum() / 255 == pytest.approx(width, abs=0.02)
 
 
 def test_columns_move_by_less_than_a_pixel_too() -> None:
@@ -218,7 +218,7 @@ def test_few_pixels_are_those_that_pillow_leaves(scale: float, picture: Picture)
     smooth, sharp = (np.asarray(image.resize((width, height), back)).astype(int) for back in backs)
     found = set()
     for i in range(12):
-        ours = effects.LowResolution(scale=(scale, scale))(picture, Draws(str(i)))
+        ours = effects.LowResolution(scale=(scale, scale))(picture, HashedRandom(str(i)))
         # Pillow rounds after each of four steps.
         alike = [bool((np.abs(ours - other) <= 2).all()) for other in (smooth, sharp)]
         assert any(alike)
@@ -256,7 +256,7 @@ def test_otsu_finds_the_threshold_between_two_shades() -> None:
 def test_two_tones_are_those_of_the_ink() -> None:
     effect = effects.Binarise(offset=(0, 0), grain=(0, 0), softness=(0, 0))
     for i in range(6):
-        tones = effect(line(), Draws(str(i)))
+        tones = effect(line(), HashedRandom(str(i)))
         assert np.isin(tones, (0, 255)).mean() > 0.99
         assert ((tones == 0) == (line() < 130)).mean() > 0.97
 
@@ -264,10 +264,10 @@ def test_two_tones_are_those_of_the_ink() -> None:
 @pytest.mark.parametrize("quality", [1, 10, 35, 75, 95, 100])
 def test_jpeg_is_that_of_libjpeg(quality: int, picture: Picture) -> None:
     file = io.BytesIO()
-    picture = effects.Noise(deviation=(5, 5))(picture, Draws("a"))
+    picture = effects.Noise(deviation=(5, 5))(picture, HashedRandom("a"))
     Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
     written = np.asarray(Image.open(file)).astype(int)
-    ours = effects.Jpeg(quality=(quality, quality))(picture, Draws("a")).astype(int)
+    ours = effects.Jpeg(quality=(quality, quality))(picture, HashedRandom("a")).astype(int)
     # Coefficients half way between two steps may be rounded either way, which moves a whole block.
     difference = np.abs(ours - written)
     assert np.quantile(difference, 0.95) <= 3 and difference.mean() < 1.5
@@ -277,7 +277,7 @@ def test_letters_are_struck_one_by_one() -> None:
     bars = np.full((40, 200), 255, np.uint8)
     for k in range(10):
         bars[10:30, 10 + 18 * k : 18 + 18 * k] = 0
-    struck = effects.Strikes(force=(0.6, 0.6), offset=(0.05, 0.05), bold=(0, 0))(bars, Draws("a"))
+    struck = effects.Strikes(force=(0.6, 0.6), offset=(0.05, 0.05), bold=(0, 0))(bars, HashedRandom("a"))
     shades = [int(struck[20, 10 + 18 * k : 18 + 18 * k].max()) for k in range(10)]
     assert [int(struck[20, 10 + 18 * k : 18 + 18 * k].min()) for k in range(10)] == shades
     assert len(set(shades)) >= 6 and max(shades) <= 153
@@ -294,14 +294,14 @@ def test_neighbours_stay_away_from_the_line_itself() -> None:
     rows = np.flatnonzero((picture < 130).any(1))
     own = slice(rows[0] - 2, rows[-1] + 3)
     for i in range(5):
-        changed = effect(picture, Draws(str(i)))
+        changed = effect(picture, HashedRandom(str(i)))
         np.testing.assert_array_equal(changed[own], picture[own])
         assert (changed[0] < 130).any() and (changed[-1] < 130).any()
 
 
 def test_a_crop_leaves_the_room_asked_for() -> None:
     for room in (0.1, 0.15, 0.2):
-        cut = effects.Crop(room=(room, room))(line(), Draws("a"))
+        cut = effects.Crop(room=(room, room))(line(), HashedRandom("a"))
         rows = np.flatnonzero((cut < 130).any(1))
         assert rows[0] == pytest.approx(room * 40, abs=1.5)
         assert rows[-1] == pytest.approx(40 - room * 40 - 1, abs=1.5)
@@ -309,18 +309,18 @@ def test_a_crop_leaves_the_room_asked_for() -> None:
 
 def test_colours_are_grey_or_not_as_the_line_shall_be() -> None:
     for kind in (effects.AnyColours, effects.DarkInk):
-        assert kind(channels=3)(line(), Draws("a")).ndim == 3
-        assert kind(channels=1)(line(3), Draws("a")).ndim == 2
+        assert kind(channels=3)(line(), HashedRandom("a")).ndim == 3
+        assert kind(channels=1)(line(3), HashedRandom("a")).ndim == 2
         with pytest.raises(InputError, match="channels=2"):
             kind(channels=2)
     dark = effects.DarkInk(paper=(0.8, 0.9), ink=(0.1, 0.2), tint=(0, 0), channels=1)
     for i in range(9):
-        painted = dark(line(1, paper=255, ink=0), Draws(str(i)))
+        painted = dark(line(1, paper=255, ink=0), HashedRandom(str(i)))
         assert 204 <= painted.max() <= 230 and 25 <= painted.min() <= 51
 
 
 @pytest.mark.parametrize("make", [effects.Noise, effects.Speckle])
 def test_noise_leaves_the_mean(make: Callable[..., Effect]) -> None:
     grey = np.full((100, 400), 128, np.uint8)
-    changed = make()(grey, Draws("a")).astype(float)
+    changed = make()(grey, HashedRandom("a")).astype(float)
     assert changed.std() > 0.5 and changed.mean() == pytest.approx(128, abs=0.3)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtrain.synthesis.draws import Draws
 from ocrtrain.synthesis.effects.fields import smooth, wave
 from ocrtrain.synthesis.effects.pixels import add_noise
+from ocrtrain.synthesis.hashed_random import HashedRandom
 
 
 @pytest.mark.parametrize("wavelength", [1.0, 2.0, 8.0, 32.0, 500.0])
 def test_values_are_equally_likely_and_patches_as_large_as_asked_for(wavelength: float) -> None:
-    field = smooth(Draws("a"), (256, 2048), wavelength).astype(float)
+    field = smooth(HashedRandom("a"), (256, 2048), wavelength).astype(float)
     if wavelength <= 8:  # of large patches there are too few
         quarters = np.histogram(field, [0, 64, 128, 192, 256])[0] / field.size
         assert quarters == pytest.approx([0.25] * 4, abs=0.03)
@@ -22,17 +22,17 @@ def test_values_are_equally_likely_and_patches_as_large_as_asked_for(wavelength:
 
 def test_fields_are_as_large_as_asked_for_and_drawn_by_name() -> None:
     for shape in ((1, 1), (40, 5000), (700, 3)):
-        one, same = (smooth(Draws("x"), shape, 16) for _ in range(2))
+        one, same = (smooth(HashedRandom("x"), shape, 16) for _ in range(2))
         assert one.shape == shape and np.array_equal(one, same)
-    assert not np.array_equal(smooth(Draws("x"), (40, 90), 4), smooth(Draws("y"), (40, 90), 4))
+    assert not np.array_equal(smooth(HashedRandom("x"), (40, 90), 4), smooth(HashedRandom("y"), (40, 90), 4))
     # It goes on without an edge where the large field ends.
-    steps = np.abs(np.diff(smooth(Draws("x"), (600, 4200), 64).astype(int), axis=1))
+    steps = np.abs(np.diff(smooth(HashedRandom("x"), (600, 4200), 64).astype(int), axis=1))
     assert steps.max() < 40
 
 
 def test_a_wave_is_smooth_and_as_long_as_asked_for() -> None:
     for wavelength in (20.0, 150.0):
-        curve = wave(Draws("a"), 3000, wavelength)
+        curve = wave(HashedRandom("a"), 3000, wavelength)
         assert curve.dtype == np.float32 and curve.shape == (3000,)
         assert -1 <= curve.min() < -0.5 and 0.5 < curve.max() <= 1
         assert np.abs(np.diff(curve)).max() < 8 / wavelength
@@ -43,7 +43,7 @@ def test_a_wave_is_smooth_and_as_long_as_asked_for() -> None:
 @pytest.mark.parametrize("deviation", [0.3, 1.0, 7.7, 15.0, 60.0, 100.0])
 def test_noise_has_the_deviation_asked_for(deviation: float) -> None:
     image = np.full((200, 500, 4), 128, np.uint8)
-    change = add_noise(image, deviation, Draws("noise", 1)).astype(float) - 128
+    change = add_noise(image, deviation, HashedRandom("noise", 1)).astype(float) - 128
     normal = np.random.default_rng(0).normal(0, deviation, 400_000)
     expected = np.clip(np.rint(normal), -128, 127)
     assert change.std() == pytest.approx(expected.std(), rel=0.03)
@@ -54,13 +54,13 @@ def test_noise_has_the_deviation_asked_for(deviation: float) -> None:
 
 def test_noise_stops_at_black_and_white() -> None:
     for value in (0, 255):
-        noisy = add_noise(np.full((100, 100), value, np.uint8), 50.0, Draws("ends", 1))
+        noisy = add_noise(np.full((100, 100), value, np.uint8), 50.0, HashedRandom("ends", 1))
         assert np.mean(noisy == value) == pytest.approx(0.5, abs=0.03)
 
 
 def test_noise_is_drawn_by_name_and_fits_any_size() -> None:
     image = np.full((600, 700, 4), 128, np.uint8)  # more than the sequence is long
-    one, same, other = (add_noise(image, 10.0, Draws(name, 1)) for name in ("a", "a", "b"))
+    one, same, other = (add_noise(image, 10.0, HashedRandom(name, 1)) for name in ("a", "a", "b"))
     np.testing.assert_array_equal(one, same)
     assert (one != other).mean() > 0.8
-    assert add_noise(image, 0.0, Draws("a", 1)).tolist() == image.tolist()
+    assert add_noise(image, 0.0, HashedRandom("a", 1)).tolist() == image.tolist()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts import TextSource
 from ocrtrain.text import Charset
 
@@ -18,7 +18,7 @@ def drawn() -> Callable[..., list[str]]:
 
     def texts(source: TextSource, charset: Charset, count: int = 200) -> list[str]:
         source.open(charset)
-        found = [source.draw(Draws(f"test:{i}", 64)) for i in range(count)]
+        found = [source.draw(HashedRandom(f"test:{i}", 64)) for i in range(count)]
         assert all(0 < len(text) <= source.max_length for text in found)
         assert all(set(text) <= set(charset.symbols) for text in found)
         # In what it promises, one font has every text.

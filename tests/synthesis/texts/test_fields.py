@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
-from ocrtrain.synthesis.texts import Fields
-from ocrtrain.synthesis.texts import fields as module
+from ocrtrain.synthesis.hashed_random import HashedRandom
+from ocrtrain.synthesis.texts import Fields, fields
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import charset_of
 
@@ -24,10 +23,10 @@ def test_a_text_depends_on_its_numbers_alone(drawn: Drawer) -> None:
     charset = charset_of("latin")
     first = drawn(Fields(locales=["en_US", "cs_CZ"]), charset, 60)
     Faker.seed(5)
-    module._faker("en_US").name()
+    fields._faker("en_US").name()
     source = Fields(locales=["en_US", "cs_CZ"])
     source.open(charset)
-    again = {i: source.draw(Draws(f"test:{i}", 4)) for i in reversed(range(60))}
+    again = {i: source.draw(HashedRandom(f"test:{i}", 4)) for i in reversed(range(60))}
     assert [again[i] for i in range(60)] == first
     assert len(set(first)) > 55
 
@@ -37,11 +36,11 @@ def test_a_field_is_what_faker_gives_for_the_number() -> None:
 
     source = Fields(locales="de_DE", fields="name")
     source.open(charset_of("latin"))
-    numbers = Draws("one", 4)
+    numbers = HashedRandom("one", 4)
     numbers.below(1)
     faker = Faker("de_DE")
     faker.seed_instance(numbers.below(1 << 32))
-    assert source.draw(Draws("one", 4)) == faker.name()
+    assert source.draw(HashedRandom("one", 4)) == faker.name()
 
 
 def test_each_locale_has_its_characters(drawn: Drawer) -> None:
@@ -81,8 +80,8 @@ def test_what_does_not_work_is_named(settings: dict[str, list[str]], message: st
 
 
 def test_without_faker_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._faker.cache_clear()
+    fields._faker.cache_clear()
     monkeypatch.setitem(sys.modules, "faker", None)
     with pytest.raises(InputError, match=r"pip install 'ocrtrain\[synthesis\]'"):
         Fields().open(charset_of("english"))
-    module._faker.cache_clear()
+    fields._faker.cache_clear()

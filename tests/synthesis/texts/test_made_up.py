@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.shaping import script_of
+from ocrtrain.fonts.shaping import script_of
 from ocrtrain.synthesis.texts import MadeUp
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import ALPHABETS, charset_of

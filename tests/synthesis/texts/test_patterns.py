@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts import Patterns
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import charset_of
@@ -46,12 +46,12 @@ def test_texts_fit_their_template(drawn: Drawer, pattern: str, expression: str) 
 
 def test_expansions_are_those_worked_out_by_hand() -> None:
     # The numbers of a name are a hash; from them, digits are number * 10 / 2^32, rounded down.
-    numbers = Draws("by hand", 8)
+    numbers = HashedRandom("by hand", 8)
     digits = [str(int(numbers.uniform() * 10)) for _ in range(8)]
     source = Patterns(patterns=["{d:4}/{d}"])
     source.open(charset_of("ascii"))
     # The first number chooses among the templates.
-    assert source.draw(Draws("by hand", 8)) == "".join(digits[1:5]) + "/" + digits[5]
+    assert source.draw(HashedRandom("by hand", 8)) == "".join(digits[1:5]) + "/" + digits[5]
 
 
 def test_templates_and_alternatives_are_equally_likely(drawn: Drawer) -> None:
@@ -107,4 +107,4 @@ def test_an_open_source_can_be_sent_to_another_process() -> None:
     source = Patterns(patterns=["{d:4}{choice:a|b}{n:1-9}"])
     source.open(charset_of("ascii"))
     again = pickle.loads(pickle.dumps(source))
-    assert again.draw(Draws("x", 8)) == source.draw(Draws("x", 8))
+    assert again.draw(HashedRandom("x", 8)) == source.draw(HashedRandom("x", 8))

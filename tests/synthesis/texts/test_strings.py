@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis.draws import Draws
+from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts import RandomStrings
 from ocrtrain.text import Charset
 
@@ -40,7 +40,7 @@ def test_strings_show_all_they_say(symbols: set[str], number: int, length: int) 
     charset = Charset([*sorted(symbols, key=SYMBOLS.index), "x"])
     source = RandomStrings(1.0, length, length)
     source.open(charset)
-    text = source.draw(Draws(f"any:{number}", 1 + 2 * length))
+    text = source.draw(HashedRandom(f"any:{number}", 1 + 2 * length))
     assert len(text) == length
     assert set(text) <= set(charset.symbols)
     assert unicodedata.is_normalized("NFC", text)

@@ -1,0 +1,1 @@
+"""Checkpoints, adapters and calibrations: read as checked fields, written whole or not at all."""

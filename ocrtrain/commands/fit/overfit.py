@@ -1,0 +1,93 @@
+"""`overfit=8`: whether a set-up can learn a few lines by heart, before it is given a night."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+
+from ocrtrain.data import LineData
+from ocrtrain.data.batches.dataset import LineDataset
+from ocrtrain.data.lines.sources import LineSource
+from ocrtrain.errors import InputError
+from ocrtrain.line import Line
+from ocrtrain.training.recognizer_module import RecognizerModule
+
+STEPS = 400  # enough for the default model, and about a minute of them on a small machine
+EVERY = 20
+
+
+class FirstEpoch:
+    """A source whose lines are those of its first epoch for ever."""
+
+    def __init__(self, source: LineSource) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def line(self, index: int, epoch: int) -> Line:
+        """Read or draw the line of epoch 0."""
+        return self.source.line(index, 0)
+
+    def widths(self, epoch: int) -> NDArray[np.float32]:
+        """Tell the widths of epoch 0."""
+        return self.source.widths(0)
+
+    def part_of(self, index: int) -> str:
+        """All lines are judged together."""
+        return ""
+
+
+def settle_overfit(config: DictConfig, typed: Collection[str]) -> None:
+    """Set what learning by heart takes: nothing is changed or dropped at random, and it ends soon.
+
+    typed: the settings of the command line, which stay.
+    """
+    check = config.overfit
+    if isinstance(check, bool) or not isinstance(check, int) or check < 1:
+        raise InputError(f"overfit={check}", "is no number of lines", "8 is a good check.")
+    wanted = {"dropout": 0.0, "data.augment": None, "data.workers": 0}
+    wanted["trainer.validate_every_steps"] = EVERY
+    if OmegaConf.select(config, "encoder.dropout") is not None:
+        wanted["encoder.dropout"] = 0.0
+    limits = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
+    if not any(limit in typed for limit in limits):
+        wanted |= dict(zip(limits, (STEPS, None, None), strict=True))
+    for key, value in wanted.items():
+        if key not in typed:
+            OmegaConf.update(config, key, value, merge=False)
+
+
+def keep_few(data: LineData, lines: int) -> None:
+    """Leave `lines` training lines from all over, the same in every epoch, and judge by them."""
+    whole = data.train_set
+    chosen = whole.indices[np.linspace(0, len(whole) - 1, min(lines, len(whole))).astype(int)]
+    source = FirstEpoch(whole.source)
+    data.train_set = LineDataset(source, whole.preprocess, whole.charset, None, whole.seed, chosen)
+    data.val_set = LineDataset(source, whole.preprocess, whole.charset, indices=chosen)
+
+
+class UntilLearned(Callback):
+    """Ends training when all lines are read without an error."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, RecognizerModule)
+        if pl_module.validation is not None and pl_module.validation.counts.edits == 0:
+            trainer.should_stop = True
+
+
+def verdict(lines: int, cer: float, step: int, steps: int) -> str:
+    """Say that the set-up can learn; raises InputError, with the likely causes, if it cannot."""
+    if cer > 0:
+        raise InputError(
+            f"overfit={lines}",
+            f"CER is still {cer:.2%} after {steps:,} steps, where a sound set-up reaches 0%",
+            "do texts belong to their images (see samples.png)? Are the learning rates (optimizer.lr,"
+            " optimizer.matrix_lr) far too high or too low? A larger model may need more steps:"
+            " trainer.max_steps=N.",
+        )
+    return f"\n{lines} lines learned by heart in {step:,} steps: this set-up can learn"

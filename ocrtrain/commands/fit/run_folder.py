@@ -1,0 +1,156 @@
+"""A run's folder: its name, what is in it at the start, and the checkpoint to go on from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ocrtrain import cache
+from ocrtrain.checkpoint.adapter import CONFIG, WEIGHTS
+from ocrtrain.checkpoint.description import KEY, read_checkpoint
+from ocrtrain.commands.clean import RUN_MARK
+from ocrtrain.errors import InputError
+from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.training.stored_training import StoredTraining
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+def run_folder(config: DictConfig) -> Path:
+    """Name the run's folder; raises InputError if it holds another run that this one would overwrite."""
+    folder = Path(config.runs) / str(config.run)
+    if config.resume is not None:
+        resume = Path(config.resume)
+        # A checkpoint in a run's own folder goes on there, wherever that is.
+        return resume.resolve().parent.parent if resume.parent.name == "checkpoints" else folder
+    if any(folder.glob("checkpoints/*.ckpt")) and not config.overwrite:
+        raise InputError(
+            f"run={config.run}",
+            f"{folder} holds the checkpoints of an earlier run",
+            f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, "
+            "or set overwrite=true.",
+        )
+    return folder
+
+
+def resolve_resume(config: DictConfig, run_is_named: bool) -> None:
+    """Put the newest whole checkpoint of the run in the place of `resume=auto`; None if there is none yet.
+
+    Raises InputError if the run has no name of its own, or has checkpoints of which none can be read.
+    """
+    if config.resume != AUTO:
+        return
+    if not run_is_named:
+        raise InputError("resume=auto", "needs a run to look for", "name it: run=NAME.")
+    folder = Path(config.runs) / str(config.run) / "checkpoints"
+    newest, damaged = newest_checkpoint(folder)
+    for path in damaged:
+        way_on = f"going on from {newest}" if newest else "there is no other"
+        log.warning("%s is damaged or no checkpoint to go on from: %s", path, way_on)
+    if newest is None and damaged and not config.overwrite:
+        raise InputError(
+            "resume=auto",
+            f"none of the checkpoints in {folder} can be gone on from",
+            "bring one back, or begin again with overwrite=true.",
+        )
+    with open_dict(config):
+        config.resume = None if newest is None else str(newest)
+    if newest is None:
+        log.info("resume=auto: nothing in %s yet, so this is a beginning", folder)
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
+    """Find the checkpoint of the highest step that can be gone on from, and those that are damaged.
+
+    Of equals, `last.ckpt` comes first. Of most, only the index is read, which lies at the end; the newest is
+    compared with its checksums, and if it is damaged, the next.
+    """
+    found: list[tuple[int, bool, Path]] = []
+    damaged = []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            whole = KEY in content and bool(content["optimizer_states"])
+            found.append((int(content["global_step"]) if whole else -1, path.name == "last.ckpt", path))
+        except Exception:  # whatever torch says of a damaged file
+            damaged.append(path)
+    for _, _, path in sorted((entry for entry in found if entry[0] >= 0), reverse=True):
+        try:
+            StoredTraining(read_checkpoint(path), str(path))
+        except InputError:
+            damaged.append(path)
+        else:
+            return path, damaged
+    return None, damaged
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the run's folder; raises InputError if one trains into it.
+
+    The system lets go of the lock when a process ends, however it does.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"run={folder.name}",
+            f"another process is training into {folder}",
+            "choose another name, or wait for it, or stop it.",
+        ) from None
+    except (OSError, NotImplementedError) as error:  # a file system without locks, or one to read only
+        log.debug("%s is not locked: %s", folder, error)
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            with suppress(OSError):  # while it is ours: afterwards it may be another's
+                os.unlink(lock.lock_file)
+        lock.release()
+
+
+def prepare_folder(folder: Path, config: DictConfig) -> None:
+    """Make the run's folder and put the resolved configuration into it."""
+    with atomic_path(folder / "config.yaml") as temporary:
+        OmegaConf.save(config, temporary, resolve=True)
+    # What `clean` tells a run by; while this process lives, it leaves the folder alone.
+    write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
+    remove_unfinished(folder)
+    if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
+        for old in (folder / "checkpoints").glob("*.ckpt"):
+            old.unlink()
+        for name in (CONFIG, WEIGHTS):
+            (folder / "adapter" / name).unlink(missing_ok=True)
+    cache.record("run", folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a kill in the midst of a save left, wherever it lies in a run's folder.
+
+    A run in a folder within it is another's, and may be saving right now.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not (Path(place) / name / RUN_MARK).exists()]
+        for name in files:
+            if name.startswith(".") and name.endswith(".partial"):
+                with suppress(FileNotFoundError):
+                    (Path(place) / name).unlink()
+
+
+def plain(config: Any) -> Any:
+    """Resolve interpolations and give plain Python types."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config

@@ -1,0 +1,71 @@
+"""What a run says of its model before it starts, and of what came out when it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ocrtrain.distributed.slurm import job, requeue
+from ocrtrain.model import LineRecognizer
+from ocrtrain.model.adapt import is_added
+from ocrtrain.training import Checkpointer, Clock
+
+log = logging.getLogger(__name__)
+
+
+def report_model(model: LineRecognizer) -> None:
+    """Log trained and all parameters of each part and of the whole, and how many are adapters'."""
+    parts = [*model.named_children(), ("in all", model)]
+    for name, part in parts:
+        every = sum(p.numel() for p in part.parameters())
+        trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
+        added = sum(p.numel() for n, p in part.named_parameters(prefix=name) if is_added(n))
+        if every:
+            share = f" ({trained / every:.1%})" if part is model else ""
+            adapters = f", {added:,} of them in adapters" if added else ""
+            row = f"{name:<9} {every:>11,} parameters, {trained:>11,} trained{share}{adapters}"
+            log.info("%s", row)
+
+
+def conclude(keeper: Checkpointer, clock: Clock, folder: Path, words: Sequence[str]) -> None:
+    """Say what came out and what to type next."""
+    shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
+    if keeper.interrupted is not None:
+        print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last, words)}", file=sys.stderr)
+        return
+    adapter = keeper.adapter
+    print(
+        f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
+        f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
+        f"checkpoint  {shown}\n"
+        f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
+        f"record      {folder}/metrics.csv, history.png, samples.png\n"
+        f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
+        file=sys.stderr,
+    )
+
+
+def command_to_resume(checkpoint: Path, words: Sequence[str]) -> str:
+    """Repeat the command that was typed, with `resume` in the place of what only a beginning has."""
+    if "resume=auto" in words:
+        kept = [*words]
+    else:
+        kept = [w for w in words if w.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
+        kept.append(f"resume={checkpoint}")
+    return " ".join(shlex.quote(word) for word in ["python", "-m", "ocrtrain", "fit", *kept])
+
+
+def requeue_if_asked(number: int, words: Sequence[str]) -> None:
+    """Put a SLURM job that was told to stop back into the queue, if it would go on by itself."""
+    if job() is None or number == signal.SIGINT:
+        return
+    if "resume=auto" in words:
+        requeue()
+    else:
+        log.warning("the job is not put back into the queue: without resume=auto it would begin anew")

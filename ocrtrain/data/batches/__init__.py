@@ -1,0 +1,1 @@
+"""Batches: lines of similar width, padded, collected by loaders."""

@@ -1,0 +1,1 @@
+"""Checks of lines before they are learned from."""

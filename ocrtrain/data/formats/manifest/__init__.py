@@ -1,0 +1,1 @@
+"""Manifests: TSV, CSV and JSON lines of any size."""

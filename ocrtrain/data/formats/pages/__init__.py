@@ -1,0 +1,1 @@
+"""PAGE and ALTO XML: lines cut out of their pages."""

@@ -1,0 +1,1 @@
+"""Images of lines: opened, augmented, brought to a model's height."""

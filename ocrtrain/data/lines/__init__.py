@@ -1,0 +1,1 @@
+"""Sources of lines: drawn or stored, alone or mixed."""

@@ -1,0 +1,1 @@
+"""Prefix beam search."""

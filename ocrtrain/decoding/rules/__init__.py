@@ -1,0 +1,1 @@
+"""Patterns and word lists that restrict what is read."""

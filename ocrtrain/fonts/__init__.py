@@ -1,0 +1,1 @@
+"""Fonts: where they are, which characters each really draws, which scripts need shaping."""

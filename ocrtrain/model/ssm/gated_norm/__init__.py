@@ -1,0 +1,1 @@
+"""The gated RMS norm of Mamba-2."""

@@ -1,0 +1,1 @@
+"""The selective scan of Mamba: `dispatch` chooses among the implementations beside it."""

@@ -1,0 +1,1 @@
+"""Callbacks of a training: each does one thing after a step or a validation."""
