@@ -18,7 +18,8 @@ from torch import nn
 from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import built_in, choices, compose, settings
-from ocrtrain.commands.fit.fit import MODEL_KEYS, plain, take_budget
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
+from ocrtrain.commands.settings import plain
 from ocrtrain.data import LineData
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation, is_added
@@ -43,8 +44,6 @@ EXPERIMENTS = sorted(file.stem for file in (built_in() / "experiment").glob("*.y
 OPTIONS = [f"{group}={option}" for group, names in GROUPS.items() for option in names]
 # Nothing may be downloaded, and not every machine has the same fonts.
 HERE = ["synthesis.fonts=[bundled]", "synthesis.only_fonts=null"]
-OWN_TRAINER_KEYS = {"max_epochs", "max_steps", "max_time", "validate_every_steps", "validate_every"}
-OWN_TRAINER_KEYS.add("compile")
 
 
 def composed(*words: str) -> DictConfig:
@@ -75,10 +74,10 @@ def build(config: DictConfig, classes: int = 11) -> LineRecognizer:
     optimizer = instantiate(config.optimizer, _convert_="all")(model)
     assert optimizer.param_groups
     assert isinstance(instantiate(config.data, _convert_="all"), LineData)
-    settings = {**plain(config.trainer), "accelerator": "cpu", "max_steps": 1, "precision": "32-true"}
-    clock = Clock(take_budget(settings, 10), instantiate(config.schedule, _convert_="all"))
+    settings = trainer_settings({**plain(config.trainer), "accelerator": "cpu", "max_steps": 1})
+    clock = Clock(settings.budget(10), instantiate(config.schedule, _convert_="all"))
     assert 0 < clock.schedule(0.01) <= 1
-    Trainer(**{key: value for key, value in settings.items() if key not in OWN_TRAINER_KEYS}, logger=False)
+    Trainer(**settings.machine, **settings.lightning, logger=False)
     return model
 
 
@@ -104,8 +103,8 @@ def test_every_key_is_an_argument(words: list[str]) -> None:
         assert not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
         keys = {key for key in node if key not in ("_target_", "_partial_")}
         assert keys <= accepted.keys(), node["_target_"]
-    known = inspect.signature(Trainer.__init__).parameters
-    assert config["trainer"].keys() - OWN_TRAINER_KEYS <= known.keys()
+    config["trainer"].setdefault("max_steps", 1)
+    read_fit_settings(config)  # every other key is a typed setting, or an argument of Lightning's Trainer
 
 
 @pytest.mark.parametrize("sampler", SEARCH["sampler"])

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain.cores import usable_cores
 from ocrtrain.errors import InputError
 
 
 def plain(value: Any) -> Any:
-    """Give a setting of one path or several as a text or a list of texts."""
-    return list(value) if isinstance(value, ListConfig) else value
+    """Give a part of the configuration as plain Python types, its interpolations resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def replaced(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy nested settings with other values for some, which are named by their dotted keys."""
+    copy = dict(settings)
+    for key, value in values.items():
+        first, _, rest = key.partition(".")
+        copy[first] = replaced(copy.get(first) or {}, {rest: value}) if rest else value
+    return copy
 
 
 def whole_number(config: DictConfig, key: str, least: int, most: int = 2**63 - 1) -> int:

@@ -6,8 +6,8 @@ from ocrtrain.training.callbacks.checkpointer import Checkpointer
 from ocrtrain.training.callbacks.console import Console
 from ocrtrain.training.callbacks.guard import Guard
 from ocrtrain.training.callbacks.recorder import Recorder
-from ocrtrain.training.callbacks.validator import Validator
 from ocrtrain.training.clock import Clock
+from ocrtrain.training.decision import StepDecision
 from ocrtrain.training.recognizer_module import RecognizerModule
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "Guard",
     "RecognizerModule",
     "Recorder",
-    "Validator",
+    "StepDecision",
 ]

@@ -1,4 +1,4 @@
-"""Pace of a run: the learning rate of each step, and the step after which training ends."""
+"""Pace of a run: how much of its budget is used up, and the learning rate that follows from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ocrtrain.distributed import collectives
 from ocrtrain.fields import CheckedFields
 from ocrtrain.training.budget import Budget
 
@@ -19,7 +18,7 @@ def stepped(trainer: Trainer, batch_idx: int) -> bool:
 
 
 class Clock(Callback):
-    """Sets the learning rate by progress within the budget, and stops training when the budget is used up.
+    """Sets the learning rate of each step by progress within the budget.
 
     Seconds count from the start of training and go on after a resume, so a resumed run gets what was left.
     """
@@ -36,37 +35,25 @@ class Clock(Callback):
         """Seconds of training so far."""
         return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
-    def progress(self, trainer: Trainer) -> float:
-        """Share of the budget that is used up."""
-        return self.budget.progress(trainer.global_step, self.seconds)
+    def progress(self, step: int) -> float:
+        """Share of the budget that is used up after `step` steps."""
+        return self.budget.progress(step, self.seconds)
 
-    def done(self, trainer: Trainer) -> bool:
+    def done(self, step: int) -> bool:
         """Whether the budget is used up."""
-        return self.progress(trainer) >= 1.0
+        return self.progress(step) >= 1.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
         # The settings' own, of a resumed run too: what it restores of its optimizer has no rates.
         self._rates = self._rates or [g["lr"] for g in trainer.optimizers[0].param_groups]
-        trainer.should_stop = self._agreed(trainer)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.factor = self.schedule(self.progress(trainer))
+        self.factor = self.schedule(self.progress(trainer.global_step))
         for group, rate in zip(trainer.optimizers[0].param_groups, self._rates, strict=True):
             group["lr"] = rate * self.factor
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if stepped(trainer, batch_idx) and self._agreed(trainer):
-            trainer.should_stop = True
-
-    def _agreed(self, trainer: Trainer) -> bool:
-        """All ranks stop at the same step: their clocks differ, so rank 0's counts."""
-        done = self.done(trainer)
-        return done if self.budget.max_seconds is None else collectives.first_decides(done)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}

@@ -1,13 +1,12 @@
-"""What a run takes over from the checkpoint that it starts from (`init`) or goes on from (`resume`)."""
+"""The checkpoint that a run starts from (`init`) or goes on from (`resume`), and settings that it fixes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
 from ocrtrain.checkpoint.description import (
@@ -20,6 +19,8 @@ from ocrtrain.checkpoint.description import (
     read_checkpoint,
     with_own_weights,
 )
+from ocrtrain.commands.fit.settings import FitSettings
+from ocrtrain.commands.settings import replaced
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
@@ -37,7 +38,7 @@ ARCHITECTURE = ("backbone", "encoder", "dropout")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class BaseCheckpoint:
     """A checkpoint to start from, its low-rank adapters merged, or to go on from as it is.
 
     typed: settings of the command line that are not the checkpoint's; training: what to go on with.
@@ -47,7 +48,7 @@ class Origin:
     path: str
     weights: dict[str, Tensor]
     description: Description
-    typed: tuple[str, ...]
+    typed: tuple[str, ...] = ()
     training: StoredTraining | None = None
 
     @property
@@ -69,48 +70,56 @@ class Origin:
         )
 
 
-def take_over(config: DictConfig, given: Mapping[str, str]) -> Origin | None:
-    """Read the checkpoint that `config` names, and put into `config` the settings that are fixed by it.
-
-    These are the architecture and how lines are prepared, and for `resume` the adaptation too. What is typed
-    on the command line (`given`) stays, and is named if the weights then do not fit; raises InputError for
-    typed settings that cannot be others.
-    """
-    setting = "init" if config.resume is None else "resume"
-    path = config[setting]
+def read_base(chosen: Mapping[str, Any]) -> BaseCheckpoint | None:
+    """Read the checkpoint that `init` or `resume` names; None if neither does."""
+    setting = "init" if chosen["resume"] is None else "resume"
+    path = chosen[setting]
     if path is None:
-        if config.charset != "keep":
+        if chosen["charset"] != "keep":
             raise InputError(
-                f"charset={config.charset}", "there is no charset before", "give init=CHECKPOINT."
+                f"charset={chosen['charset']}", "there is no charset before", "give init=CHECKPOINT."
             )
         return None
-    content, name, training = read_checkpoint(path, setting), f"{setting}={path}", None
+    content, name = read_checkpoint(path, setting), f"{setting}={path}"
     weights, description = model_weights(content), describe_checkpoint(content, name)
     if setting == "init":
         weights, description = merge_adapters(content, description, name)
-    if setting == "resume":
-        if "optimizer_states" not in content:
-            raise InputError(
-                f"resume={path}",
-                "holds a model, but no training to go on with",
-                f"start from it: init={path}",
-            )
-        training = StoredTraining(content, name)
-        with open_dict(config):  # so that the run still knows what its adapters are for
-            config.init = started_from(description, name)
-    typed = without_sources(given, None if config.resume else description, path)
+        return BaseCheckpoint(setting, str(path), weights, description)
+    if "optimizer_states" not in content:
+        raise InputError(
+            f"resume={path}",
+            "holds a model, but no training to go on with",
+            f"start from it: init={path}",
+        )
+    return BaseCheckpoint(setting, str(path), weights, description, training=StoredTraining(content, name))
+
+
+def inherit(
+    chosen: Mapping[str, Any], base: BaseCheckpoint | None, given: Mapping[str, str]
+) -> tuple[dict[str, Any], BaseCheckpoint | None]:
+    """Give the settings with those that the checkpoint fixes, and it with those typed ones that differ.
+
+    Fixed are the architecture and how lines are prepared, and for `resume` the adaptation too. What is typed
+    on the command line (`given`) stays, and is named if the weights then do not fit; raises InputError for
+    typed settings that cannot be others.
+    """
+    if base is None:
+        return dict(chosen), None
+    resumed, description = base.training is not None, base.description
+    fixed: dict[str, Any] = {}
+    if resumed:  # so that the run still knows what its adapters are for
+        fixed["init"] = started_from(description, base.name)
+    typed = without_sources(given, None if resumed else description, base.path)
     taken = with_own_weights(description.model)
     different: list[str] = []
-    for key in (*ARCHITECTURE, "adapt") if setting == "resume" else ARCHITECTURE:
-        mine = OmegaConf.to_container(config, resolve=True)[key]  # type: ignore[index, call-overload]
-        theirs, differing = settle(key, mine, taken.get(key), typed)
+    for key in (*ARCHITECTURE, "adapt") if resumed else ARCHITECTURE:
+        fixed[key], differing = settle(key, chosen[key], taken.get(key), typed)
         different += differing
-        OmegaConf.update(config, key, theirs, merge=False, force_add=True)
-    _take_preprocessing(config, description, name, typed)
-    charset = "" if setting == "init" and config.charset == "replace" else " and charset"
+    fixed |= prepared_alike(chosen["data"], base, typed)
+    charset = "" if not resumed and chosen["charset"] == "replace" else " and charset"
     parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
-    log.info("%s: its %s are used", name, parts)
-    return Origin(setting, str(path), weights, description, tuple(different), training)
+    log.info("%s: its %s are used", base.name, parts)
+    return replaced(chosen, fixed), replace(base, typed=tuple(different))
 
 
 def started_from(description: Description, name: str) -> str | None:
@@ -166,50 +175,52 @@ def settle(key: str, mine: Any, theirs: Any, typed: Mapping[str, str]) -> tuple[
     return {**theirs, **given}, differing
 
 
-def _take_preprocessing(
-    config: DictConfig, description: Description, origin: str, typed: Mapping[str, str]
-) -> None:
+def prepared_alike(data: Mapping[str, Any], base: BaseCheckpoint, typed: Mapping[str, str]) -> dict[str, Any]:
+    """Give the settings of `data`, by dotted keys, with which lines are prepared as the model knows them.
+
+    Raises InputError for typed ones that cannot be others.
+    """
+    description, fixed = base.description, {}
     for name, theirs in {**description.preprocess.as_dict(), **description.charset.writing.as_dict()}.items():
-        key = f"data.{name}"
-        mine = OmegaConf.select(config, key)
+        key, mine = f"data.{name}", data.get(name)
         if name == "ink":
             mine = bool(mine) and description.preprocess.channels == 1  # colours have no ink to find
         if key in typed and mine != theirs:
             if name == "multiple":  # changes no result
                 continue
-            if name == "direction" and mine == "auto":  # what it came to then
-                OmegaConf.update(config, key, theirs)
-                continue
-            raise InputError(
-                f"{key}={typed[key]}",
-                f"the model of {origin} was trained with {'null' if theirs is None else theirs}",
-                "leave it out: a checkpoint brings its preprocessing.",
-            )
-        OmegaConf.update(config, key, theirs, force_add=True)
+            if name != "direction" or mine != "auto":  # auto is what it came to then
+                raise InputError(
+                    f"{key}={typed[key]}",
+                    f"the model of {base.name} was trained with {'null' if theirs is None else theirs}",
+                    "leave it out: a checkpoint brings its preprocessing.",
+                )
+        fixed[key] = theirs
+    return fixed
 
 
-def open_data(config: DictConfig, data: LineData, columns_per_frame: int, origin: Origin | None) -> None:
-    """Open the lines of a run, with the charset that its origin and `charset` call for.
+def open_data(data: LineData, settings: FitSettings, base: BaseCheckpoint | None) -> None:
+    """Open the lines of a run, with the charset that its checkpoint and `charset` call for.
 
-    Raises InputError for characters that the origin lacks, unless it is to learn them.
+    Raises InputError for characters that the checkpoint lacks, unless it is to learn them.
     """
-    if origin is None:
+    columns_per_frame = int(settings.backbone.get("columns_per_frame", 4))
+    if base is None:
         data.open(columns_per_frame)
         return
-    before = origin.description.charset
-    if origin.setting == "resume" or config.charset == "keep":
+    before = base.description.charset
+    if base.training is not None or settings.charset == "keep":
         data.open(columns_per_frame, charset=before)
-        origin.check_charset(data.charset)
+        base.check_charset(data.charset)
         return
     data.open(columns_per_frame)
     found = data.charset
     new = [symbol for symbol in found.symbols if symbol not in set(before.symbols)]
-    if config.charset == "extend":
+    if settings.charset == "extend":
         data.extend_charset(Charset([*before.symbols, *new], data.writing))
     dropped = len(before.symbols) + len(new) - len(data.charset.symbols)
     log.info(
         "charset=%s: %d characters as before, %d new%s%s",
-        config.charset,
+        settings.charset,
         len(data.charset.symbols) - len(new),
         len(new),
         f", {dropped} dropped" if dropped else "",
@@ -218,35 +229,35 @@ def open_data(config: DictConfig, data: LineData, columns_per_frame: int, origin
 
 
 def build_model(
-    settings: Mapping[str, Any], classes: int, origin: Origin | None, charset: Charset | None = None
+    settings: Mapping[str, Any], classes: int, base: BaseCheckpoint | None, charset: Charset | None = None
 ) -> LineRecognizer:
-    """Build the model of a run, with its origin's weights; adapters are put on top of those of `init`.
+    """Build the model of a run, with its checkpoint's weights; adapters are put on top of those of `init`.
 
-    charset: of the run, where it may be another than the origin's. Raises InputError if the weights do not
-    fit, and for new characters that would never be learned.
+    charset: of the run, where it may be another than the checkpoint's. Raises InputError if the weights do
+    not fit, and for new characters that would never be learned.
     """
-    if origin is None:
+    if base is None:
         return build_recognizer(settings, classes)
-    if origin.setting == "resume":
+    if base.training is not None:
         # Lightning loads them again, with all else; here a misfit is named in our words.
         model = build_recognizer(settings, classes)
-        _load(model, origin.weights, origin)
+        _load(model, base.weights, base)
         return model
     model = build_recognizer({**settings, "adapt": None}, classes)
-    weights = {name: value for name, value in origin.weights.items() if not is_added(name)}
-    before = origin.description.charset
+    weights = {name: value for name, value in base.weights.items() if not is_added(name)}
+    before = base.description.charset
     if charset is not None and charset != before:
-        check_head(weights, before, origin.name)
+        check_head(weights, before, base.name)
         weights |= head_rows(weights, before, charset, model.head)
-    _load(model, weights, origin)
+    _load(model, weights, base)
     adapt_recognizer(model, settings["adapt"])
     if charset is not None and charset != before and not model.head.weight.requires_grad:
         raise InputError(
             "adapt.train", "leaves the head as it is, so no new character is ever read", "add head.* to it."
         )
-    bottlenecks = {name: value for name, value in origin.weights.items() if is_added(name)}
+    bottlenecks = {name: value for name, value in base.weights.items() if is_added(name)}
     if bottlenecks:
-        _go_on_with(model, bottlenecks, origin)
+        _go_on_with(model, bottlenecks, base)
     return model
 
 
@@ -278,26 +289,26 @@ def head_rows(
     return head
 
 
-def _load(model: LineRecognizer, weights: dict[str, Tensor], origin: Origin) -> None:
+def _load(model: LineRecognizer, weights: dict[str, Tensor], base: BaseCheckpoint) -> None:
     try:
-        load_weights(model, weights, origin.name)
+        load_weights(model, weights, base.name)
     except InputError as error:
-        if not origin.typed:
+        if not base.typed:
             raise
         raise InputError(
-            ", ".join(origin.typed),
-            f"does not fit {origin.name}: {error.why}",
+            ", ".join(base.typed),
+            f"does not fit {base.name}: {error.why}",
             "leave it out: a checkpoint brings its architecture. Or train anew, without the checkpoint.",
         ) from error
 
 
-def _go_on_with(model: LineRecognizer, bottlenecks: Mapping[str, Tensor], origin: Origin) -> None:
+def _go_on_with(model: LineRecognizer, bottlenecks: Mapping[str, Tensor], base: BaseCheckpoint) -> None:
     """Load the bottlenecks that a checkpoint has into those of the new adaptation: they cannot be merged."""
     own = {name: value for name, value in model.state_dict().items() if ".bottleneck." in name}
     if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in bottlenecks.items()}:
-        width = (origin.description.model["adapt"] or {}).get("width")
+        width = (base.description.model["adapt"] or {}).get("width")
         raise InputError(
-            origin.name,
+            base.name,
             "has bottlenecks, which cannot be merged into its weights",
             f"go on training them with adapt=bottleneck adapt.width={width} and the patterns that they were"
             " made with, or start from the checkpoint that they were made for.",

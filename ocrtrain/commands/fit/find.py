@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
@@ -17,38 +16,18 @@ from ocrtrain.training import RecognizerModule
 
 log = logging.getLogger(__name__)
 
-CHOICES = ("lr", "batch_size")
 
-
-def check_find(config: DictConfig) -> None:
-    """Raise InputError for something that cannot be found; how long to train need not be said to find it."""
-    if config.find is None:
-        return
-    if config.find not in CHOICES:
-        choices = " or ".join(CHOICES)
-        raise InputError(f"find={config.find}", "is nothing that can be found", f"choose {choices}.")
-    config.trainer.max_steps = 1
-
-
-def find(
-    wanted: str,
-    task: RecognizerModule,
-    data: LineData,
-    precision: str,
-    trainer: Mapping[str, Any],
-    optimizer: Mapping[str, Any],
-    folder: Path,
-) -> None:
+def find(settings: FitSettings, module: RecognizerModule, data: LineData, folder: Path) -> None:
     """Find the learning rates or the batch size, and print them as settings of `fit`.
 
-    trainer, optimizer: settings of the run. folder: the run's, for the learning rates' table and picture; no
-    checkpoint and no record is written.
+    folder: the run's, for the learning rates' table and picture; no checkpoint and no record is written.
     """
     from ocrtrain.training.finders.dry_run import DryRun
 
-    dry_run = DryRun(task, precision, trainer.get("accelerator", "auto"), trainer.get("gradient_clip_val"))
-    if wanted == "lr":
-        find_rates(dry_run, data, optimizer, folder)
+    trainer = settings.trainer
+    dry_run = DryRun(module, str(trainer.precision), trainer.accelerator, trainer.gradient_clip_val)
+    if settings.find == "lr":
+        find_rates(dry_run, data, settings.optimizer, folder)
     else:
         find_batch_size(dry_run, data)
 

@@ -1,92 +1,103 @@
-"""`fit`: trains a recognizer on lines."""
+"""`fit`: trains a recognizer. `train_here` is a training from its settings to its checkpoints, top to bottom.
+
+Lightning's Trainer runs the loop over batches and does what differs between machines: devices, mixed
+precision, accumulation and clipping of gradients, DDP, and calling the callbacks in their order. The rest of
+it is switched off, because it is done here in a way that survives kills and resumes bit for bit:
+
+- epochs: batches come without end, and `Clock` knows how much of the budget is used up, so that a resumed run
+  starts its loader at the batch that the checkpoint names;
+- when to stop, validate and save: `StepDecision` decides once after each step, for all processes;
+- checkpoints: `Checkpointer` writes them whole or not at all, in a thread;
+- logging and the progress bar: `Recorder` keeps metrics.csv, `Console` tells, and loggers repeat the table;
+- the sanity validation: lines are checked, all of them, when the data is opened;
+- the distributed sampler: the plan of an epoch shares each batch out among processes.
+"""
 
 from __future__ import annotations
 
 import logging
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from ocrtrain.checkpoint.adapter import AdapterWriter
 from ocrtrain.checkpoint.description import Description
-from ocrtrain.commands.fit.base_checkpoint import build_model, open_data, take_over, typed_settings
-from ocrtrain.commands.fit.callbacks import callbacks, make_keeper
-from ocrtrain.commands.fit.find import check_find, find
+from ocrtrain.checkpoint.writer import BackgroundCheckpointIO
+from ocrtrain.commands.fit.base_checkpoint import build_model, inherit, open_data, read_base, typed_settings
+from ocrtrain.commands.fit.callbacks import users_callbacks
+from ocrtrain.commands.fit.find import find
 from ocrtrain.commands.fit.launch import launch, processes_to_start
-from ocrtrain.commands.fit.overfit import keep_few, settle_overfit, verdict
+from ocrtrain.commands.fit.optimizer import optimizer_maker
+from ocrtrain.commands.fit.overfit import UntilLearned, for_overfit, keep_few, verdict
 from ocrtrain.commands.fit.resumed_settings import compare_settings
-from ocrtrain.commands.fit.run_folder import AUTO, held, plain, prepare_folder, resolve_resume, run_folder
-from ocrtrain.commands.fit.run_summary import conclude, report_model, requeue_if_asked
+from ocrtrain.commands.fit.run_folder import AUTO, held, prepare_folder, resume_path, run_folder
+from ocrtrain.commands.fit.run_summary import conclude, quieten_lightning, report_model, requeue_if_asked
+from ocrtrain.commands.fit.settings import FitSettings, read_fit_settings, trainer_settings
+from ocrtrain.commands.settings import plain, replaced
 from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData
 from ocrtrain.distributed import collectives
-from ocrtrain.distributed.batch_norms import synchronize
+from ocrtrain.distributed.batch_norms import SharedStatistics, synchronize
 from ocrtrain.distributed.processes import ProcessInfo, distributed_settings, join, leave, on_gpus, place
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.model.build import self_contained
-from ocrtrain.training import (
-    BackgroundCheckpointIO,
-    Budget,
-    Clock,
-    Guard,
-    RecognizerModule,
-)
-from ocrtrain.training.budget import seconds_of
+from ocrtrain.training import Clock, Console, Guard, RecognizerModule, Recorder, StepDecision
+from ocrtrain.training.callbacks.averaging import Averaging, NoAveraging
+from ocrtrain.training.callbacks.blank_plateau import BlankPlateauWarning
+from ocrtrain.training.callbacks.checkpointer import Checkpointer
+from ocrtrain.training.callbacks.early_stopping import EarlyStopping
+from ocrtrain.training.callbacks.loggers import publishers
 from ocrtrain.training.error_translation import explained, lost
-from ocrtrain.training.optim.rates import scale_rates
-from ocrtrain.training.optimizer_state import keep_own_settings
+from ocrtrain.training.optim.rates import StagedUnfreezing
 from ocrtrain.training.precision import choose_precision
+from ocrtrain.training.validation_schedule import ValidationSchedule
 
 log = logging.getLogger(__name__)
 
-# Learning rates of a training that goes on from other weights, relative to a fresh one's: high ones undo what
-# was learned, and adapters, which begin as nothing, have little to undo.
-OF_EVERYTHING, BESIDE_ADAPTERS = 0.5, 1.0
-
-MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
+Chosen = Mapping[str, Any]  # the composed configuration as plain values
 
 
 def run(config: DictConfig) -> float | None:
-    """Train as `config` says; returns the best validation CER, so that sweeps can minimise it."""
+    """Train as `config` says and give the best validation CER, so that sweeps can minimise it.
+
+    Trains in this process, or in as many processes of this machine as are asked for.
+    """
     quieten_lightning()
     words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    check_choices(config)
-    check_find(config)
     # A run that is named after the time of its start has no name that could be found again.
-    named = not OmegaConf.is_interpolation(config, "run")
-    if not named and config.resume == AUTO:
-        resolve_resume(config, run_is_named=False)
-    count = processes_to_start(config.trainer)
-    if count > 1 and config.find is not None:
-        raise InputError(f"find={config.find}", "looks on one device", "add trainer.devices=1.")
-    if count > 1:
-        return cast(float | None, launch(config, words, count))
-    return train(config, words)
+    if OmegaConf.is_interpolation(config, "run") and config.resume == AUTO:
+        raise InputError("resume=auto", "needs a run to look for", "name it: run=NAME.")
+    chosen = plain(config)
+    if chosen["find"] is not None:  # how long to train need not be said to find something
+        chosen = replaced(chosen, {"trainer.max_steps": 1})
+    settings = read_fit_settings(chosen)
+    count = processes_to_start(settings.trainer)
+    if count == 1:
+        return train(chosen, words)
+    if settings.find is not None:
+        raise InputError(f"find={settings.find}", "looks on one device", "add trainer.devices=1.")
+    return cast(float | None, launch(chosen, words, count, settings.trainer.accelerator))
 
 
-def train(config: DictConfig, words: Sequence[str] = ()) -> float | None:
+def train(chosen: Chosen, words: Sequence[str] = ()) -> float | None:
     """Train in this process, which may be one of several; `words` are the settings as they were typed."""
     quieten_lightning()
     here = place()
-    join(here, str(config.trainer.accelerator))
+    join(here, trainer_settings(chosen["trainer"]).accelerator)
     try:
         # Each process has composed its own settings, a second later perhaps: one name for all.
-        config.run = collectives.told_by_first(str(config.run))
-        if collectives.rank() == 0:
-            resolve_resume(config, run_is_named=True)
-        config.resume = collectives.told_by_first(config.resume)
-        return train_here(config, words, here)
+        chosen = {**chosen, "run": collectives.told_by_first(str(chosen["run"]))}
+        resume = resume_path(read_fit_settings(chosen)) if collectives.rank() == 0 else None
+        return train_here({**chosen, "resume": collectives.told_by_first(resume)}, words, here)
     except RuntimeError as error:
         if reason := lost(error, here.world):
             raise reason from error
@@ -95,127 +106,176 @@ def train(config: DictConfig, words: Sequence[str] = ()) -> float | None:
         leave()
 
 
-def train_here(config: DictConfig, words: Sequence[str], here: ProcessInfo) -> float | None:
-    """Put the parts together as `config` says, train, and say what came out."""
-    folder = run_folder(config)
-    seed_everything(config.seed, verbose=False)
+def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float | None:
+    """Put the parts together, train, and say what came out."""
+    # Settings: as they were chosen, except for what `overfit` needs and what a checkpoint fixes.
     typed = typed_settings(words)
-    if config.overfit is not None:
-        settle_overfit(config, typed)
-    # What auto comes to: a run that goes on elsewhere is to hear of another one.
-    config.trainer.precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
-    wanted = plain(config)
-    origin = take_over(config, typed)
-    if origin is not None and origin.setting == "resume":
-        compare_settings(wanted, origin.description.config, typed, origin.path)
-    data = make_data(config, here)
-    settings = {key: plain(config[key]) for key in MODEL_KEYS}
-    open_data(config, data, int(settings["backbone"].get("columns_per_frame", 4)), origin)
-    if config.overfit is not None:
-        keep_few(data, config.overfit)
-    model = build_model(settings, len(data.charset), origin, data.charset)
-    settings = self_contained(settings, model)
-    base_charset = None if origin is None else origin.description.charset
-    training = None if origin is None else origin.training
-    del origin
+    if chosen["overfit"] is not None:
+        chosen = for_overfit(chosen, typed)
+    precision = choose_precision(chosen["trainer"]["precision"], chosen["trainer"]["accelerator"])
+    chosen = replaced(chosen, {"trainer.precision": precision})  # a resumed run is to hear of another one
+    base = read_base(chosen)
+    if base is not None and base.training is not None:
+        compare_settings(chosen, base.description.config, typed, base.path)
+    chosen, base = inherit(chosen, base, typed)
+    settings = read_fit_settings(chosen)
+    folder = run_folder(settings)
+    seed_everything(settings.seed, verbose=False)
+
+    # Data: sources are opened, the charset is settled, and every text is checked against what can be written.
+    data = make_data(settings, here)
+    open_data(data, settings, base)
+    if settings.overfit is not None:
+        keep_few(data, settings.overfit)
+
+    # Model: built, or taken from the checkpoint, with adapters on top.
+    model = build_model(settings.model, len(data.charset), base, data.charset)
     model = model.to(memory_format=torch.channels_last)
     report_model(model)
-
-    trainer_settings = plain(config.trainer)
-    budget = take_budget(trainer_settings, data.batches_per_epoch)
-    validation = {key: trainer_settings.pop(key) for key in ("validate_every_steps", "validate_every")}
-    precision = trainer_settings.pop("precision")
-    synchronized = bool(trainer_settings.pop("sync_batchnorm")) and here.world > 1
+    synchronized = settings.trainer.sync_batchnorm and here.world > 1
     if synchronized:
         synchronize(model)
-    if trainer_settings.pop("compile"):
+    if settings.trainer.compile:
         compile_backbone(model)
-    if trainer_settings["deterministic"] and on_gpus(trainer_settings["accelerator"]):
-        log.warning(
-            "trainer.deterministic=true: CTC's loss is computed on the CPU, since the GPU's adds up in no"
-            " fixed order, and convolutions are not the fastest ones; steps take longer"
-        )
-    make_optimizer = optimizer_of(config)
-    optimizer = make_optimizer(model)  # refuses what it cannot work with before anything is written
-    if training is not None:
-        training.check_weights(model)
-        training.check_optimizer(optimizer)
+
+    # Optimizer: made once now, so that it refuses what it cannot work with before anything is written.
+    make_optimizer = optimizer_maker(settings)
+    optimizer = make_optimizer(model)
+    if base is not None and base.training is not None:
+        base.training.check_weights(model)
+        base.training.check_optimizer(optimizer)
     del optimizer
-    task = RecognizerModule(model, data.charset, make_optimizer, same_width=synchronized)
-    if config.find is not None:
-        find(config.find, task, data, precision, trainer_settings, plain(config.optimizer), folder)
+
+    # The step: CTC loss per character over the lines of all processes, clipping; not finite, it is skipped.
+    module = RecognizerModule(model, data.charset, make_optimizer, same_width=synchronized)
+    if settings.find is not None:
+        find(settings, module, data, folder)
         return None
 
-    clock = Clock(budget, instantiate(config.schedule, _convert_="all"))
-    description = Description(settings, data.charset, data.preprocess, plain(config))
+    # After each step: is the budget used up, is a validation due, is it time to save?
+    budget = settings.trainer.budget(data.batches_per_epoch)
+    clock = Clock(budget, instantiate(settings.schedule, _convert_="all"))
+    guard = Guard(max(data.max_skipped, len(data.train_set) // 100), folder)
+    patience, learned = settings.early_stopping.patience, UntilLearned()
+    stopping = None if patience is None else EarlyStopping(patience)
+    every_minutes = settings.checkpoint.every_minutes
+    decision = StepDecision(
+        clock,
+        ValidationSchedule(budget, settings.trainer.validate_every_steps, settings.trainer.validate_every),
+        save_every_steps=settings.checkpoint.every_n_steps,
+        save_every_seconds=None if every_minutes is None else 60.0 * every_minutes,
+        failing=guard,
+        stoppers=[s for s in (stopping, learned if settings.overfit is not None else None) if s is not None],
+    )
+
+    # What is written: checkpoints with everything that reading needs, an adapter if there is a base for it.
+    description = Description(
+        self_contained(settings.model, model), data.charset, data.preprocess, dict(chosen)
+    )
     adapter = None
     # Adapters of a run that began with random weights, or others', are for a base that no checkpoint has.
-    if config.init is not None and any(is_added(name) for name in model.state_dict()):
-        adapter = AdapterWriter(folder / "adapter", model, description, str(config.init), base_charset)
+    if settings.init is not None and base is not None and any(is_added(name) for name in model.state_dict()):
+        adapter = AdapterWriter(
+            folder / "adapter", model, description, settings.init, base.description.charset
+        )
     writer = BackgroundCheckpointIO()
-    guard = Guard(max(data.max_skipped, len(data.train_set) // 100), folder)
-    keeper = make_keeper(config, folder, description, clock, writer, adapter)
-    watching = callbacks(
-        config, folder, clock, guard, keeper, data.batches_per_epoch, validation, synchronized
+    checkpointer = Checkpointer(
+        folder / "checkpoints", description, decision, writer, settings.checkpoint.keep, adapter
     )
-    trainer_settings = distributed_settings(here, trainer_settings)
-    trainer = make_trainer(trainer_settings, precision, watching, folder, writer)
-    if training is not None:
-        training.check_progress(trainer, watching)
-        del training
+
+    # Callbacks, in the order in which they see a step: what changes weights, what looks on, what decides,
+    # what saves. A user's own come before the decision, which hears of it if they stop the Trainer.
+    finetune, decay = settings.finetune, settings.ema.decay
+    callbacks = [
+        clock,
+        StagedUnfreezing(finetune.freeze_steps, finetune.train_first) if finetune.freeze_steps else None,
+        guard,
+        None if synchronized else SharedStatistics(),
+        NoAveraging() if decay is None else Averaging(decay),
+        Recorder(folder, clock),
+        *publishers(instantiate(settings.logger), folder, dict(chosen)),
+        Console(clock, data.batches_per_epoch),
+        stopping,
+        learned if settings.overfit is not None else None,
+        *users_callbacks(settings.callbacks),
+        decision,
+        BlankPlateauWarning(folder),
+        checkpointer,
+    ]
+    watching = [callback for callback in callbacks if callback is not None]
+
+    # Lightning's part, and what of it is switched off (see above).
+    machine = distributed_settings(here, settings.trainer.machine)
+    trainer = Trainer(
+        **{**settings.trainer.lightning, **machine},
+        precision=cast(Any, precision),
+        accumulate_grad_batches=settings.trainer.accumulate_grad_batches,
+        gradient_clip_val=settings.trainer.gradient_clip_val,
+        deterministic=settings.trainer.deterministic,
+        benchmark=settings.trainer.benchmark,
+        callbacks=watching,
+        plugins=[writer, *machine["plugins"], *settings.trainer.plugins],
+        default_root_dir=folder,
+        max_epochs=-1,
+        max_steps=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=sys.maxsize,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    if base is not None and base.training is not None:
+        base.training.check_progress(trainer, watching)
+    del base  # as large as the model
+
+    # Training.
     with held(folder) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
-            prepare_folder(folder, config)
+            prepare_folder(folder, chosen)
             device = trainer.strategy.root_device
             on = f"{here.world} x {device.type}" if here.world > 1 else device
             log.info("run %s, %s precision, on %s", folder, precision, on)
-        fit(trainer, task, data, config.resume, guard, writer)
+        fit(trainer, module, data, settings.resume, guard, writer)
 
-    stopped = keeper.interrupted
+    # What came out.
     if trainer.is_global_zero:
-        conclude(keeper, clock, folder, words)
-        if stopped is not None and config.checkpoint.requeue:
-            requeue_if_asked(stopped, words)
-        elif config.overfit is not None and stopped is None:
-            said = verdict(config.overfit, keeper.best_cer, keeper.best_step, trainer.global_step)
-            print(said, file=sys.stderr)
-    if stopped is not None:
-        raise SystemExit(128 + stopped)
-    return None if keeper.best_cer == float("inf") else keeper.best_cer
+        conclude(checkpointer, clock, decision.signal, folder, words)
+        if decision.signal and settings.checkpoint.requeue:
+            requeue_if_asked(decision.signal, words)
+        elif settings.overfit is not None and not decision.signal:
+            best = checkpointer.best_cer, checkpointer.best_step
+            print(verdict(settings.overfit, *best, trainer.global_step), file=sys.stderr)
+    if decision.signal:
+        raise SystemExit(128 + decision.signal)
+    return None if checkpointer.best_cer == float("inf") else checkpointer.best_cer
 
 
-def make_data(config: DictConfig, here: ProcessInfo) -> LineData:
-    """Make the data as `config` says, with a fair share of the cores for this process's loaders."""
-    if config.data.get("workers", 0) is None and here.local_world > 1:
-        config.data.workers = max(1, min(8, usable_cores() // 2 // here.local_world))
-    data: LineData = instantiate(config.data, _convert_="all")
+def make_data(settings: FitSettings, here: ProcessInfo) -> LineData:
+    """Make the data, with a fair share of the cores for this process's loaders."""
+    parts = settings.data
+    if parts.get("workers", 0) is None and here.local_world > 1:
+        parts = {**parts, "workers": max(1, min(8, usable_cores() // 2 // here.local_world))}
+    data: LineData = instantiate(parts, _convert_="all")
     if data.batch_size < here.world:
         raise InputError(
             f"data.batch_size={data.batch_size}",
             f"is fewer lines than the {here.world} processes that share them",
             "it counts the lines of all processes: raise it, or train with fewer.",
         )
+    if settings.trainer.deterministic and on_gpus(settings.trainer.accelerator):
+        log.warning(
+            "trainer.deterministic=true: CTC's loss is computed on the CPU, since the GPU's adds up in no"
+            " fixed order, and convolutions are not the fastest ones; steps take longer"
+        )
     return data
-
-
-def optimizer_of(config: DictConfig) -> Callable[[LineRecognizer], torch.optim.Optimizer]:
-    """Give what makes the optimizer for a model, with the rates that `finetune` sets."""
-    make = instantiate(config.optimizer, _convert_="all")
-
-    def optimizer(model: LineRecognizer) -> torch.optim.Optimizer:
-        made: torch.optim.Optimizer = make(model)
-        rate = 1.0 if config.init is None else config.finetune.rate
-        if rate is None:
-            rate = BESIDE_ADAPTERS if any(is_added(n) for n, _ in model.named_parameters()) else OF_EVERYTHING
-        scale_rates(made, model, config.finetune.layer_decay, plain(config.finetune.rates), rate)
-        return keep_own_settings(made)
-
-    return optimizer
 
 
 def fit(
     trainer: Trainer,
-    task: RecognizerModule,
+    module: RecognizerModule,
     data: LineData,
     resume: str | None,
     guard: Guard,
@@ -223,7 +283,7 @@ def fit(
 ) -> None:
     """Train to the end; raises InputError for what a message can explain, KeyboardInterrupt for Ctrl-C."""
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         writer.wait()
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
@@ -237,56 +297,6 @@ def fit(
         raise guard.failure
 
 
-def check_choices(config: DictConfig) -> None:
-    """Raise InputError for settings of this command that cannot be meant."""
-    if config.charset not in ("keep", "extend", "replace"):
-        raise InputError(f"charset={config.charset}", "is no way to go on", "choose keep, extend or replace.")
-    numbers = {
-        "checkpoint.every_minutes": config.checkpoint.every_minutes,
-        "checkpoint.every_n_steps": config.checkpoint.every_n_steps,
-        "checkpoint.keep": config.checkpoint.keep,
-        "early_stopping.patience": config.early_stopping.patience,
-    }
-    for key, value in numbers.items():
-        whole = key != "checkpoint.every_minutes"
-        kinds = (int,) if whole else (int, float)
-        if value is None and key != "checkpoint.keep":
-            continue
-        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < math.inf:
-            raise InputError(
-                f"{key}={value}", f"is no {'whole ' if whole else ''}number above 0", "give one."
-            )
-
-
-def make_trainer(
-    settings: dict[str, Any],
-    precision: str,
-    callbacks: list[Callback],
-    folder: Path,
-    writer: BackgroundCheckpointIO,
-) -> Trainer:
-    """Make Lightning's trainer; when to stop, validate, save and tell is decided by `callbacks` alone."""
-    settings = dict(settings)
-    plugins = [writer, *settings.pop("plugins", [])]
-    return Trainer(
-        **settings,
-        precision=cast(Any, precision),  # Lightning refuses what it does not know
-        max_epochs=-1,
-        max_steps=-1,
-        callbacks=callbacks,
-        plugins=plugins,
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        check_val_every_n_epoch=None,
-        val_check_interval=sys.maxsize,
-    )
-
-
 def compile_backbone(model: LineRecognizer, backend: Any = "inductor") -> None:
     """Let torch compile the backbone; widths and batch sizes are variables of what it makes.
 
@@ -297,32 +307,3 @@ def compile_backbone(model: LineRecognizer, backend: Any = "inductor") -> None:
 
     torch._dynamo.config.recompile_limit = 16
     model.backbone.compile(dynamic=True, backend=backend)
-
-
-def take_budget(settings: dict[str, Any], batches_per_epoch: int) -> Budget:
-    """Take the limits out of the trainer's settings, as steps and seconds."""
-    epochs, steps = settings.pop("max_epochs"), settings.pop("max_steps")
-    seconds = seconds_of(settings.pop("max_time"), "trainer.max_time")
-    if epochs is not None:
-        by_epochs = -(-epochs * batches_per_epoch // int(settings.get("accumulate_grad_batches", 1)))
-        steps = by_epochs if steps is None else min(steps, by_epochs)
-    if steps is None and seconds is None:
-        raise InputError(
-            "trainer",
-            "has no end",
-            "set trainer.max_epochs, trainer.max_steps or trainer.max_time=DD:HH:MM:SS.",
-        )
-    for name, value in (("max_epochs", epochs), ("max_steps", steps), ("max_time", seconds)):
-        if value is not None and value <= 0:
-            raise InputError(f"trainer.{name}={value}", "leaves nothing to train", "give a number above 0.")
-    return Budget(steps, seconds)
-
-
-def quieten_lightning() -> None:
-    """Keep Lightning's own notices off the screen: what matters of them is said in this package's words."""
-    import warnings
-
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,9 +18,8 @@ from typing import Any
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 
-from ocrtrain.commands.fit.run_folder import plain
+from ocrtrain.commands.fit.settings import TrainerSettings
 from ocrtrain.cores import usable_cores
 from ocrtrain.distributed.processes import LAUNCHED, on_gpus, place
 from ocrtrain.errors import InputError
@@ -47,12 +46,12 @@ class Rank:
             return {}
 
 
-def processes_to_start(settings: DictConfig) -> int:
+def processes_to_start(settings: TrainerSettings) -> int:
     """Count the processes that this command has to start: 1 if it trains itself.
 
     Raises InputError for more devices than there are.
     """
-    wanted, accelerator = settings.devices, str(settings.accelerator)
+    wanted, accelerator = settings.devices, settings.accelerator
     if place().world > 1 or LAUNCHED in os.environ:
         return 1
     if wanted == "auto" and not on_gpus(accelerator):
@@ -64,9 +63,7 @@ def processes_to_start(settings: DictConfig) -> int:
             "start the same command on each of them with torchrun or srun: docs/scaling.md.",
         )
     try:
-        trainer = Trainer(
-            accelerator=accelerator, devices=plain(wanted), logger=False, enable_checkpointing=False
-        )
+        trainer = Trainer(accelerator=accelerator, devices=wanted, logger=False, enable_checkpointing=False)
     except (ValueError, MisconfigurationException) as error:
         raise InputError(
             f"trainer.devices={wanted} trainer.accelerator={accelerator}",
@@ -81,17 +78,17 @@ def processes_to_start(settings: DictConfig) -> int:
     return int(trainer.num_devices)
 
 
-def launch(config: DictConfig, words: Sequence[str], count: int) -> Any:
+def launch(chosen: Mapping[str, Any], words: Sequence[str], count: int, accelerator: str) -> Any:
     """Train with `count` processes of this machine; gives what the first of them gives.
 
-    words: the settings as they were typed. When one process fails, the others are ended, and its own message
-    comes first. Signals are handed on, once each.
+    chosen: settings as plain values; words: those that were typed, as they were. When one process fails, the
+    others are ended, and its own message comes first. Signals are handed on, once each.
     """
     with tempfile.TemporaryDirectory(prefix="ocrtrain-") as name:
         order = Path(name) / "order.json"
-        order.write_text(json.dumps({"config": plain(config), "words": list(words)}), encoding="utf-8")
+        order.write_text(json.dumps({"settings": chosen, "words": list(words)}), encoding="utf-8")
         port = find_free_network_port()
-        ranks = [start(order, number, count, port, config) for number in range(count)]
+        ranks = [start(order, number, count, port, accelerator) for number in range(count)]
         handlers = hand_on(ranks)
         try:
             watch(ranks)
@@ -106,13 +103,13 @@ def launch(config: DictConfig, words: Sequence[str], count: int) -> Any:
         return conclude(ranks)
 
 
-def start(order: Path, number: int, count: int, port: int, config: DictConfig) -> Rank:
+def start(order: Path, number: int, count: int, port: int, accelerator: str) -> Rank:
     """Start one process; it sees its place as torchrun would name it."""
     record = order.with_name(f"{number}.json")
     places = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     own = {**os.environ, LAUNCHED: "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     own |= {key: str(value) for key, value in places.items()}
-    if not on_gpus(str(config.trainer.accelerator)):
+    if not on_gpus(accelerator):
         threads = str(max(1, usable_cores() // count))  # together no more than there are cores
         own = {"OMP_NUM_THREADS": threads, **own}
     command = [sys.executable, "-m", "ocrtrain.commands.fit.rank", str(order), str(record)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
 
+from ocrtrain.commands.settings import replaced
 from ocrtrain.data import LineData
 from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.lines.sources import LineSource
@@ -42,24 +43,19 @@ class FirstEpoch:
         return ""
 
 
-def settle_overfit(config: DictConfig, typed: Collection[str]) -> None:
-    """Set what learning by heart takes: nothing is changed or dropped at random, and it ends soon.
+def for_overfit(chosen: Mapping[str, Any], typed: Collection[str]) -> dict[str, Any]:
+    """Give the settings with what learning by heart takes: nothing changes at random, and it ends soon.
 
     typed: the settings of the command line, which stay.
     """
-    check = config.overfit
-    if isinstance(check, bool) or not isinstance(check, int) or check < 1:
-        raise InputError(f"overfit={check}", "is no number of lines", "8 is a good check.")
-    wanted = {"dropout": 0.0, "data.augment": None, "data.workers": 0}
+    wanted: dict[str, Any] = {"dropout": 0.0, "data.augment": None, "data.workers": 0}
     wanted["trainer.validate_every_steps"] = EVERY
-    if OmegaConf.select(config, "encoder.dropout") is not None:
+    if chosen["encoder"].get("dropout") is not None:
         wanted["encoder.dropout"] = 0.0
     limits = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
     if not any(limit in typed for limit in limits):
         wanted |= dict(zip(limits, (STEPS, None, None), strict=True))
-    for key, value in wanted.items():
-        if key not in typed:
-            OmegaConf.update(config, key, value, merge=False)
+    return replaced(chosen, {key: value for key, value in wanted.items() if key not in typed})
 
 
 def keep_few(data: LineData, lines: int) -> None:
@@ -74,10 +70,12 @@ def keep_few(data: LineData, lines: int) -> None:
 class UntilLearned(Callback):
     """Ends training when all lines are read without an error."""
 
+    finished = False
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, RecognizerModule)
         if pl_module.validation is not None and pl_module.validation.counts.edits == 0:
-            trainer.should_stop = True
+            self.finished = True
 
 
 def verdict(lines: int, cer: float, step: int, steps: int) -> str:

@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from ocrtrain.command_line.failures import chain, report
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.files import write_text_atomically
@@ -30,7 +28,7 @@ def main(order: Path, record: Path) -> int:
     from ocrtrain.training.error_translation import ProcessLost
 
     try:
-        tell(record, result=train(OmegaConf.create(given["config"]), given["words"]))
+        tell(record, result=train(given["settings"], given["words"]))
         return 0
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1

@@ -6,19 +6,20 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ocrtrain import cache
 from ocrtrain.checkpoint.adapter import CONFIG, WEIGHTS
 from ocrtrain.checkpoint.description import KEY, read_checkpoint
 from ocrtrain.commands.clean import RUN_MARK
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
 from ocrtrain.training.stored_training import StoredTraining
@@ -28,16 +29,16 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 
 
-def run_folder(config: DictConfig) -> Path:
+def run_folder(settings: FitSettings) -> Path:
     """Name the run's folder; raises InputError if it holds another run that this one would overwrite."""
-    folder = Path(config.runs) / str(config.run)
-    if config.resume is not None:
-        resume = Path(config.resume)
+    folder = Path(settings.runs) / settings.run
+    if settings.resume is not None:
+        resume = Path(settings.resume)
         # A checkpoint in a run's own folder goes on there, wherever that is.
         return resume.resolve().parent.parent if resume.parent.name == "checkpoints" else folder
-    if any(folder.glob("checkpoints/*.ckpt")) and not config.overwrite:
+    if any(folder.glob("checkpoints/*.ckpt")) and not settings.overwrite:
         raise InputError(
-            f"run={config.run}",
+            f"run={settings.run}",
             f"{folder} holds the checkpoints of an earlier run",
             f"choose another name, go on with resume={folder / 'checkpoints' / 'last.ckpt'}, "
             "or set overwrite=true.",
@@ -45,30 +46,27 @@ def run_folder(config: DictConfig) -> Path:
     return folder
 
 
-def resolve_resume(config: DictConfig, run_is_named: bool) -> None:
-    """Put the newest whole checkpoint of the run in the place of `resume=auto`; None if there is none yet.
+def resume_path(settings: FitSettings) -> str | None:
+    """Name the checkpoint to go on from: for `resume=auto` the newest whole one of the run, if it has any.
 
-    Raises InputError if the run has no name of its own, or has checkpoints of which none can be read.
+    Raises InputError if the run has checkpoints of which none can be read.
     """
-    if config.resume != AUTO:
-        return
-    if not run_is_named:
-        raise InputError("resume=auto", "needs a run to look for", "name it: run=NAME.")
-    folder = Path(config.runs) / str(config.run) / "checkpoints"
+    if settings.resume != AUTO:
+        return settings.resume
+    folder = Path(settings.runs) / settings.run / "checkpoints"
     newest, damaged = newest_checkpoint(folder)
     for path in damaged:
         way_on = f"going on from {newest}" if newest else "there is no other"
         log.warning("%s is damaged or no checkpoint to go on from: %s", path, way_on)
-    if newest is None and damaged and not config.overwrite:
+    if newest is None and damaged and not settings.overwrite:
         raise InputError(
             "resume=auto",
             f"none of the checkpoints in {folder} can be gone on from",
             "bring one back, or begin again with overwrite=true.",
         )
-    with open_dict(config):
-        config.resume = None if newest is None else str(newest)
     if newest is None:
         log.info("resume=auto: nothing in %s yet, so this is a beginning", folder)
+    return None if newest is None else str(newest)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
@@ -123,14 +121,14 @@ def held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def prepare_folder(folder: Path, config: DictConfig) -> None:
+def prepare_folder(folder: Path, chosen: Mapping[str, Any]) -> None:
     """Make the run's folder and put the resolved configuration into it."""
     with atomic_path(folder / "config.yaml") as temporary:
-        OmegaConf.save(config, temporary, resolve=True)
+        temporary.write_text(yaml.safe_dump(dict(chosen), sort_keys=False, allow_unicode=True), "utf-8")
     # What `clean` tells a run by; while this process lives, it leaves the folder alone.
     write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
     remove_unfinished(folder)
-    if config.resume is None:  # with overwrite=true, the old run's must not be taken for this one's
+    if chosen["resume"] is None:  # with overwrite=true, the old run's must not be taken for this one's
         for old in (folder / "checkpoints").glob("*.ckpt"):
             old.unlink()
         for name in (CONFIG, WEIGHTS):
@@ -149,8 +147,3 @@ def remove_unfinished(folder: Path) -> None:
             if name.startswith(".") and name.endswith(".partial"):
                 with suppress(FileNotFoundError):
                     (Path(place) / name).unlink()
-
-
-def plain(config: Any) -> Any:
-    """Resolve interpolations and give plain Python types."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import signal
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGINT
 
 from ocrtrain.distributed.slurm import job, requeue
 from ocrtrain.model import LineRecognizer
@@ -33,15 +34,24 @@ def report_model(model: LineRecognizer) -> None:
             log.info("%s", row)
 
 
-def conclude(keeper: Checkpointer, clock: Clock, folder: Path, words: Sequence[str]) -> None:
-    """Say what came out and what to type next."""
-    shown = os.path.relpath(keeper.best) if keeper.best.is_relative_to(Path.cwd()) else str(keeper.best)
-    if keeper.interrupted is not None:
-        print(f"\nstopped on request; go on with\n  {command_to_resume(keeper.last, words)}", file=sys.stderr)
+def conclude(
+    checkpointer: Checkpointer, clock: Clock, signal: int, folder: Path, words: Sequence[str]
+) -> None:
+    """Say what came out and what to type next; `signal` is the number of the one that ended the run, or 0."""
+    shown = (
+        os.path.relpath(checkpointer.best)
+        if checkpointer.best.is_relative_to(Path.cwd())
+        else str(checkpointer.best)
+    )
+    if signal:
+        print(
+            f"\nstopped on request; go on with\n  {command_to_resume(checkpointer.last, words)}",
+            file=sys.stderr,
+        )
         return
-    adapter = keeper.adapter
+    adapter = checkpointer.adapter
     print(
-        f"\nbest CER {keeper.best_cer:.2%} at step {keeper.best_step:,} of a training of"
+        f"\nbest CER {checkpointer.best_cer:.2%} at step {checkpointer.best_step:,} of a training of"
         f" {time.strftime('%H:%M:%S', time.gmtime(clock.seconds))}\n"
         f"checkpoint  {shown}\n"
         f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
@@ -63,9 +73,17 @@ def command_to_resume(checkpoint: Path, words: Sequence[str]) -> str:
 
 def requeue_if_asked(number: int, words: Sequence[str]) -> None:
     """Put a SLURM job that was told to stop back into the queue, if it would go on by itself."""
-    if job() is None or number == signal.SIGINT:
+    if job() is None or number == SIGINT:
         return
     if "resume=auto" in words:
         requeue()
     else:
         log.warning("the job is not put back into the queue: without resume=auto it would begin anew")
+
+
+def quieten_lightning() -> None:
+    """Keep Lightning's own notices off the screen: what matters of them is said in this package's words."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

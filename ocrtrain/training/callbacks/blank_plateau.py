@@ -45,6 +45,10 @@ class BlankPlateauWarning(Callback):
             if trainer.is_global_zero:
                 log.warning("%s", CAUSES.format(n=self._in_a_row, folder=self.folder))
 
+    @property
+    def state_key(self) -> str:
+        return "Blanks"  # as in checkpoints of earlier versions
+
     def state_dict(self) -> dict[str, Any]:
         return {"loss": self._loss, "in_a_row": self._in_a_row, "told": self._told}
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,45 +11,34 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ocrtrain.checkpoint.adapter import AdapterWriter
 from ocrtrain.checkpoint.description import KEY, Description, model_weights, read_checkpoint
 from ocrtrain.checkpoint.writer import KEEP, BackgroundCheckpointIO
-from ocrtrain.distributed import collectives
 from ocrtrain.errors import InputError
 from ocrtrain.fields import CheckedFields, FieldError
-from ocrtrain.training.clock import Clock, stepped
+from ocrtrain.training.decision import StepDecision
 from ocrtrain.training.recognizer_module import RecognizerModule
 
 log = logging.getLogger(__name__)
 
 
 class Checkpointer(Callback):
-    """Saves `best.ckpt` when validation CER has fallen, and `last.ckpt` every so often and at the end.
+    """Saves `best.ckpt` when validation CER has fallen, and `last.ckpt` when the step's decision says so.
 
-    writer: of the trainer; adapter: writes what is trained beside a base into a folder of its own, whenever
-    `best.ckpt` is saved. every_seconds, every_steps: None for no such rule; keep: how many of the newest
-    checkpoints stay, the earlier ones as `step-N.ckpt`.
-
-    A request to stop (SIGTERM, Ctrl-C, SIGUSR1 in a SLURM job) takes effect after the running step, so that
-    `last.ckpt` is exact; a validation that is not due is left out then.
+    folder: for the checkpoints; decision: of the run; writer: of the trainer; keep: how many of the newest
+    checkpoints stay, the earlier ones as `step-N.ckpt`; adapter: writes what is trained beside a base into a
+    folder of its own, whenever `best.ckpt` is saved.
     """
 
     def __init__(
         self,
         folder: Path,
         description: Description,
-        clock: Clock,
+        decision: StepDecision,
         writer: BackgroundCheckpointIO,
-        every_seconds: float | None = 300.0,
-        every_steps: int | None = None,
         keep: int = 1,
         adapter: AdapterWriter | None = None,
     ) -> None:
-        self.folder, self.description, self.clock, self.adapter = folder, description, clock, adapter
-        self.writer, self.keep = writer, keep
-        self.every_seconds, self.every_steps = every_seconds, every_steps
+        self.folder, self.description, self.decision = folder, description, decision
+        self.writer, self.keep, self.adapter = writer, keep, adapter
         self.best_cer, self.best_step = float("inf"), 0
-        self.interrupted: int | None = None
-        self._saved = 0.0
-        self._due = False
-        self._handlers: dict[int, Any] = {}
 
     @property
     def best(self) -> Path:
@@ -65,11 +51,8 @@ class Checkpointer(Callback):
         return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._saved = self.clock.seconds
         if trainer.global_step:
             self.best_cer, self.best_step = self._recorded_best(trainer.is_global_zero)
-        for number in stop_signals():
-            self._handlers[number] = signal.signal(number, self._on_signal)
 
     def _recorded_best(self, first: bool) -> tuple[float, int]:
         """Ask `best.ckpt` itself: it may be newer than the checkpoint that is resumed, or not be there.
@@ -91,39 +74,13 @@ class Checkpointer(Callback):
                 log.info("%s: written again, from %s", self.adapter.folder, self.best)
         return best
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # Asked twice from the keyboard: now. A batch system may well tell every process, and so some twice.
-        if self.interrupted is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.interrupted = self.interrupted or number
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.writer.check()
-        if not stepped(trainer, batch_idx):  # the gradients gathered so far would be lost
-            return
-        mine = self._time_to_save(trainer) if trainer.is_global_zero else False
-        interrupted, save = collectives.highest(self.interrupted or 0, int(mine))
-        validates = trainer.val_check_batch == 1 or trainer.should_stop  # see `Validator`
-        if interrupted:
-            self.interrupted = interrupted
-            trainer.should_stop = True
-            if not validates:
-                trainer.limit_val_batches = 0
-        # With a validation to come, what is saved must know of it: a resumed run does not make up for it.
-        self._due = bool(save or trainer.should_stop)
-        if self._due and not (validates and trainer.limit_val_batches):
+        decision = self.decision.decision
+        if decision.save and not decision.validate:
             self._save_last(trainer)
-
-    def _time_to_save(self, trainer: Trainer) -> bool:
-        if self.every_steps and trainer.global_step % self.every_steps == 0:
-            return True
-        return self.every_seconds is not None and self.clock.seconds - self._saved >= self.every_seconds
-
-    def _save_last(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.last, storage_options={KEEP: self.keep})
-        self._saved, self._due = self.clock.seconds, False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, RecognizerModule)
@@ -135,8 +92,12 @@ class Checkpointer(Callback):
             trainer.save_checkpoint(self.best)
             if self.adapter is not None and trainer.is_global_zero:
                 self.adapter.save(pl_module.model.state_dict())
-        if self._due or trainer.should_stop:
+        if self.decision.decision.save:
             self._save_last(trainer)
+
+    def _save_last(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.last, storage_options={KEEP: self.keep})
+        self.decision.saved()
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -144,11 +105,11 @@ class Checkpointer(Callback):
         checkpoint[KEY] = self.description.as_dict()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Not later: Lightning puts its own handlers away before it calls `teardown`.
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
         self.writer.wait()
+
+    @property
+    def state_key(self) -> str:
+        return "Keeper"  # as in checkpoints of earlier versions
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_cer": self.best_cer, "best_step": self.best_step}
@@ -159,12 +120,5 @@ class Checkpointer(Callback):
 
 def _best(state: object) -> tuple[float, int]:
     """Read the lowest CER, infinite before the first validation, and its step; raises FieldError."""
-    fields = CheckedFields(state, "Checkpointer")
+    fields = CheckedFields(state, "Keeper")
     return fields.number("best_cer", 0, finite=False), fields.integer("best_step", 0)
-
-
-def stop_signals() -> tuple[int, ...]:
-    """Signals that ask a run to stop; SLURM sends SIGUSR1 where a job asks for a warning."""
-    if "SLURM_JOB_ID" in os.environ and hasattr(signal, "SIGUSR1"):
-        return signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-    return signal.SIGINT, signal.SIGTERM

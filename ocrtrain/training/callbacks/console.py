@@ -77,7 +77,7 @@ class Console(Callback):
         elapsed = max(now - since, 1e-6)
         if elapsed > 20.0:
             self._window = (now, self.lines, self._waited)
-        progress = self.clock.progress(trainer)
+        progress = self.clock.progress(trainer.global_step)
         loss = float("nan") if self._loss is None else float(self._loss)
         left = max(0.0, self.clock.seconds * (1.0 / progress - 1.0)) if progress > 0 else 0.0
         batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total

@@ -23,9 +23,10 @@ class EarlyStopping(Callback):
         self.patience = patience
         self._best, self._since = float("inf"), 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._since >= self.patience:  # a run that ended so, resumed
-            trainer.should_stop = True
+    @property
+    def finished(self) -> bool:
+        """Tell whether training is to end."""
+        return self._since >= self.patience
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, RecognizerModule)
@@ -34,11 +35,14 @@ class EarlyStopping(Callback):
         cer = pl_module.validation.counts.cer
         self._since = 0 if cer < self._best else self._since + 1
         self._best = min(self._best, cer)
-        if self._since >= self.patience and not trainer.should_stop:
-            trainer.should_stop = True
+        if self.finished and not trainer.should_stop:
             log.info(
                 "stopping early: no better than %.2f%% CER in %d validations", 100 * self._best, self._since
             )
+
+    @property
+    def state_key(self) -> str:
+        return "Patience"  # as in checkpoints of earlier versions
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best, "since": self._since}

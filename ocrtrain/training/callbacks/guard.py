@@ -80,7 +80,6 @@ class Guard(Callback):
         lost = max(pl_module.unreadable_lines, self._told)
         if lost > self.max_unreadable:
             self._fail(
-                trainer,
                 InputError(
                     "the data",
                     f"{lost} lines could not be read, more than {self.max_unreadable} (named above)",
@@ -107,7 +106,6 @@ class Guard(Callback):
         files = collectives.gather_objects(self._save_batch(step))
         saved = ", ".join(str(file) for file in files if file is not None)
         self._fail(
-            trainer,
             InputError(
                 "the loss",
                 f"was not finite in {SKIPS} steps in a row, the last of them {step}; the batch is in {saved}",
@@ -130,11 +128,14 @@ class Guard(Callback):
             torch.save({**content, "step": step, "loss": None if loss is None else float(loss)}, temporary)
         return path
 
-    def _fail(self, trainer: Trainer, failure: InputError) -> None:
+    def _fail(self, failure: InputError) -> None:
         # Not raised at once: the checkpoint is still to be saved.
-        self.failure = failure
-        trainer.should_stop = True
-        trainer.limit_val_batches = 0
+        self.failure = self.failure or failure
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the run is to end because it cannot go well."""
+        return self.failure is not None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._tell(pl_module)

@@ -15,8 +15,9 @@ from ocrtrain import Recognizer
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import compose
 from ocrtrain.commands.fit.base_checkpoint import head_rows
-from ocrtrain.commands.fit.fit import MODEL_KEYS, optimizer_of
-from ocrtrain.commands.fit.run_folder import plain
+from ocrtrain.commands.fit.optimizer import optimizer_maker
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings
+from ocrtrain.commands.settings import plain
 from ocrtrain.model.build import build_recognizer
 from ocrtrain.text import Charset
 
@@ -134,7 +135,9 @@ def test_parts_learn_later_or_not_at_all(
 def test_what_goes_on_learns_slower_than_what_begins(words: list[str], share: float) -> None:
     config = compose(parse("fit", []), ["data.train=new", "backbone.channels=[8,8]", "encoder=none", *words])
     model = build_recognizer({key: plain(config[key]) for key in MODEL_KEYS}, 4)
-    rates = sorted({group["lr"] for group in optimizer_of(config)(model).param_groups})
+    rates = sorted(
+        {group["lr"] for group in optimizer_maker(read_fit_settings(plain(config)))(model).param_groups}
+    )
     assert rates == pytest.approx([share * config.optimizer.lr, share * config.optimizer.matrix_lr])
 
 

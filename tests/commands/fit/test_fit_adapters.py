@@ -20,7 +20,7 @@ from ocrtrain.checkpoint.description import (
     read_checkpoint,
     with_own_weights,
 )
-from ocrtrain.commands.fit.base_checkpoint import Origin, build_model, settle
+from ocrtrain.commands.fit.base_checkpoint import BaseCheckpoint, build_model, settle
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -201,7 +201,7 @@ def test_an_origins_adapters_are_merged_or_gone_on_with(
     content = read_checkpoint(best)
     weights, description = merge_adapters(content, describe_checkpoint(content, str(best)), str(best))
     settings = {**with_own_weights(description.model), "adapt": content["ocrtrain"]["model"]["adapt"]}
-    model = build_model(settings, 6, Origin("init", str(best), weights, description, ()))
+    model = build_model(settings, 6, BaseCheckpoint("init", str(best), weights, description, ()))
     assert any(".lora_" in name for name in model.state_dict())
     pixels = torch.randint(256, (2, 1, 40, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

@@ -15,7 +15,7 @@ import torch
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import compose
 from ocrtrain.commands.fit.resumed_settings import RULES, compare_settings, rule
-from ocrtrain.commands.fit.run_folder import plain
+from ocrtrain.commands.settings import plain
 from ocrtrain.errors import InputError
 
 Fit = Callable[..., CompletedProcess[str]]
