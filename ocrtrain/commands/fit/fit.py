@@ -206,15 +206,17 @@ def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float
 
     # Lightning's part, and what of it is switched off (see above).
     machine = distributed_settings(here, settings.trainer.machine)
+    plugins = [writer, *machine.pop("plugins"), *settings.trainer.plugins]
     trainer = Trainer(
-        **{**settings.trainer.lightning, **machine},
+        **settings.trainer.lightning,
+        **machine,
         precision=cast(Any, precision),
         accumulate_grad_batches=settings.trainer.accumulate_grad_batches,
         gradient_clip_val=settings.trainer.gradient_clip_val,
         deterministic=settings.trainer.deterministic,
         benchmark=settings.trainer.benchmark,
         callbacks=watching,
-        plugins=[writer, *machine["plugins"], *settings.trainer.plugins],
+        plugins=plugins,
         default_root_dir=folder,
         max_epochs=-1,
         max_steps=-1,
