@@ -278,3 +278,65 @@ def test_weights_are_left_as_they_were(base: Path, write: Write) -> None:
     before = {name: value.clone() for name, value in weights.items()}
     apply_adapter(weights, recognizer.description, folder)
     assert all(torch.equal(value, before[name]) for name, value in weights.items())
+
+
+def test_a_changed_bit_is_found(base: Path, write: Write) -> None:
+    folder, _ = write(LORA)
+    whole = (folder / WEIGHTS).read_bytes()
+    for at in (len(whole) - 1, len(whole) * 3 // 4, len(whole) // 2):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        (folder / WEIGHTS).write_bytes(damaged)
+        refused(base, folder, "is damaged")
+    (folder / WEIGHTS).write_bytes(whole)
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**config, "lora_alpha": 7}))
+    refused(base, folder, "is damaged: its digest")
+
+
+def test_values_that_no_adapter_has_are_refused(base: Path, write: Write, tmp_path: Path) -> None:
+    folder, _ = write(BOTTLENECK)
+    changed(folder)
+    whole = (folder / CONFIG).read_text()
+    mark = tmp_path / "called"
+    calls = ({"_target_": "pathlib.Path.touch", "self": str(mark)}, "${oc.env:HOME}", "${now:%Y}")
+    for key in ("peft_type", "r", "lora_alpha", "width"):
+        for value in (None, True, -1, 0, 10**30, float("inf"), float("nan"), "text", [1], {"a": 1}, *calls):
+            (folder / CONFIG).write_text(json.dumps({**json.loads(whole), key: value}))
+            refused(base, folder, f"was not written by ocrtrain.*{key}")
+    for text in (whole.replace('"lora_alpha": 6', '"lora_alpha": 1e400'), whole.replace("6", "6" * 5000)):
+        (folder / CONFIG).write_text(text)
+        refused(base, folder, "damaged|was not written")
+    assert not mark.exists()
+
+
+def test_tensors_without_sense_are_refused(base: Path, write: Write) -> None:
+    folder, _ = write(LORA)
+    changed(folder)
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        metadata = file.metadata()
+    whole = load_file(folder / WEIGHTS)
+    first = next(name for name in whole if ".lora_A." in name)
+    for tensor in (
+        torch.tensor(1.0),
+        torch.full_like(whole[first], float("nan")),
+        whole[first].cfloat(),
+        None,
+    ):
+        tensors = {name: value for name, value in whole.items() if name != first}
+        save_file({**tensors, **({} if tensor is None else {first: tensor})}, folder / WEIGHTS, metadata)
+        refused(base, folder, "damaged")
+
+
+def test_an_adapter_knows_the_weights_that_it_holds(base: Path, tmp_path: Path) -> None:
+    model = adapted(base, LORA)
+    writer = AdapterWriter(tmp_path / "adapter", model, description(LORA), str(base))
+    weights = {name: value.clone() for name, value in train(model).state_dict().items()}
+    assert not writer.holds(weights)  # there is none yet
+    writer.save(weights)
+    assert writer.holds(weights)
+    assert not writer.holds(train(model, 2).state_dict())
+    (tmp_path / "adapter" / WEIGHTS).write_bytes(b"")
+    assert not writer.holds(weights)

@@ -81,3 +81,13 @@ def test_a_write_that_is_refused_leaves_the_old_checkpoint(tmp_path: Path) -> No
     writer.save_checkpoint(content(3), last)
     writer.close()
     assert step_of(last) == 3
+
+
+def test_the_newest_whole_one_is_looked_for(tmp_path: Path) -> None:
+    for step in (3, 5):
+        torch.save(content(step, 5000), tmp_path / f"step-{step}.ckpt")
+    assert newest_checkpoint(tmp_path) == (tmp_path / "step-5.ckpt", [])
+    whole = (tmp_path / "step-5.ckpt").read_bytes()
+    at = whole.index(torch.full((9,), 5.0).numpy().tobytes())
+    (tmp_path / "step-5.ckpt").write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])  # a hole
+    assert newest_checkpoint(tmp_path) == (tmp_path / "step-3.ckpt", [tmp_path / "step-5.ckpt"])

@@ -22,7 +22,6 @@ from ocrtrain.commands.clean import RUN_MARK
 from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
-from ocrtrain.training.stored_training import StoredTraining
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
             damaged.append(path)
     for _, _, path in sorted((entry for entry in found if entry[0] >= 0), reverse=True):
         try:
-            StoredTraining(read_checkpoint(path), str(path))
+            read_checkpoint(path)
         except InputError:
             damaged.append(path)
         else:

@@ -102,6 +102,13 @@ def fold(weights: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
     [out, r, 1, 1]. Raises KeyError or ValueError where the tensors of a module do not belong together.
     """
     plain = {n.replace(".base_layer.", "."): w for n, w in weights.items() if ".lora_" not in n}
+    for name in weights:
+        if (
+            ".lora_" in name
+            and ".lora_A." not in name
+            and name.replace(".lora_B.", ".lora_A.") not in weights
+        ):
+            raise KeyError(f"{name} has no other half")
     for name, down in weights.items():
         module, lora_a, _ = name.partition(".lora_A.")
         if lora_a:

@@ -244,3 +244,27 @@ def test_what_is_typed_comes_first_and_then_the_checkpoint(
     mine: Any, theirs: Any, typed: dict[str, str], expected: Any, differing: list[str]
 ) -> None:
     assert settle("encoder", mine, theirs, typed) == (expected, differing)
+
+
+def test_an_adapter_that_a_kill_left_behind_is_written_again(
+    adapted: dict[str, tuple[Path, str]], base: Path, fit: Callable[..., Any], tmp_path: Path
+) -> None:
+    run, _ = adapted["lora"]
+    shutil.copytree(run.parent.parent, tmp_path / "copy")
+    mine = tmp_path / "copy/runs/lora"
+    right = (mine / "adapter/adapter_model.safetensors").read_bytes()
+    data = [f"data.{part}={tmp_path / 'copy/new'}" for part in ("train", "val")]
+    words = ["experiment=lines", *data, *STEPS, "trainer.max_steps=4", f"runs={tmp_path / 'copy/runs'}"]
+    unfinished = [mine / ".report.html.1-ab.partial", mine / "adapter/.adapter_config.json.1-ab.partial"]
+    for path in unfinished:
+        path.write_bytes(b"")
+    other = adapted["bottleneck"][0] / "adapter/adapter_model.safetensors"
+    shutil.copy(other, mine / "adapter/adapter_model.safetensors")
+    # Nothing becomes better any more, so that it is not written as that of a new best one.
+    best = torch.load(mine / "checkpoints/best.ckpt", weights_only=True)
+    best["callbacks"]["Keeper"]["best_cer"] = 0.0
+    torch.save(best, mine / "checkpoints/best.ckpt")
+    fit(*words, "run=lora", "resume=auto")
+    assert (mine / "adapter/adapter_model.safetensors").read_bytes() == right
+    assert not any(path.exists() for path in unfinished)
+    Recognizer.load(base, "cpu", adapter=mine / "adapter")
