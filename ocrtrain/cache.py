@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocrtrain.json_text import parse_json
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -61,6 +63,6 @@ def recorded() -> list[Output]:
     outputs: dict[Output, None] = {}
     for line in lines:
         with suppress(ValueError, TypeError, KeyError):  # a line cut short by a full disk
-            entry = json.loads(line)
+            entry = parse_json(line)
             outputs[Output(str(entry["kind"]), Path(entry["path"]))] = None
     return list(outputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import shlex
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
+from ocrtrain.json_text import parse_json_file
 from ocrtrain.sweep.study import process_lives
 
 LOG = "log.txt"
@@ -55,11 +55,11 @@ def best_cer(judged: Sequence[Judged]) -> float | None:
 def still_at_work(folder: Path) -> int | None:
     """The process that trains in `folder`, left behind by a search that was killed; None if there is none."""
     try:
-        mark = json.loads((folder / ".ocrtrain-run").read_text(encoding="utf-8"))
+        mark = parse_json_file(folder / ".ocrtrain-run")
         # It writes a line every half minute. A number that was given to another process says nothing.
         recent = time.time() - (folder / LOG).stat().st_mtime < 120.0
         return int(mark["pid"]) if recent and process_lives(int(mark["pid"])) else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
