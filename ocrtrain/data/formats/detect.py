@@ -183,8 +183,11 @@ def _open_listed(file: str, channels: Channels) -> StoredLines | None:
     found = {name: naming.resolve(root, name) for name in xml}
     if missing := [name for name, path in found.items() if path is None]:
         skipped["does not exist"] = missing
-    once = {os.path.realpath(path): str(path) for path in reversed(found.values()) if path is not None}
-    there = list(reversed(once.values()))
+    once: dict[str, str] = {}
+    for path in found.values():
+        if path is not None:
+            once.setdefault(os.path.realpath(path), str(path))
+    there = list(once.values())
     if not there:
         why = "\n    ".join(["lists no page that can be read", *by_reason(skipped)])
         raise InputError(legible(file), why, "paths are meant from the list's own folder.")

@@ -189,3 +189,45 @@ def test_a_line_on_its_side_is_turned() -> None:
     assert line.shape == (40, 220)
     columns = np.flatnonzero((line < 128).any(0))
     assert 188 <= columns.min() <= 192 and 208 <= columns.max() <= 212
+
+
+ZIGZAG = " ".join(f"{20 + 100 * (i % 2)},45" for i in range(15_000))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (COORDS, 'points="1e308,15 125,15 125,50 15,50"', "outline of the line cannot be read"),
+        (COORDS, f'points="{"9" * 9999},15 125,15 125,50 15,50"', "outline of the line cannot be read"),
+        (COORDS, f'points="{"15,15 " * 30_000}"', "outline of the line cannot be read"),
+        (COORDS, 'points="-1e6,-1e6 1e6,-1e6 1e6,1e6 -1e6,1e6"', None),
+        ('points="20,45 120,45"', 'points="-1e6,45 1e6,45"', "do not belong together"),
+        ('points="20,45 120,45"', 'points="20,15000 15000,15000"', "do not belong together"),
+        ('points="20,45 120,45"', f'points="{ZIGZAG}"', "line is longer than any page"),
+    ],
+)  # fmt: skip
+def test_coordinates_far_outside(
+    make: SimpleNamespace, tmp_path: Path, old: str, new: str, why: str | None
+) -> None:
+    source = open_lines(edited(make.page(tmp_path / "a", ["one", "two"]), (old, new)))
+    if why is None:
+        assert source.line(0, 0).image.shape == (299, 399)  # the page, to its last points
+    else:
+        assert list(source.originals) == ["two"] and why in " ".join(source.skipped)
+
+
+def test_an_alto_box_beyond_all_bounds(make: SimpleNamespace, tmp_path: Path) -> None:
+    file = make.alto(tmp_path / "a", ["one", "two"])
+    edited(file, ('BASELINE="20 45 120 45"', 'BASELINE="45"'), ('WIDTH="110"', 'WIDTH="1e308"'))
+    source = open_lines(file)
+    told = ["page.xml#l0 ('1e308' is not from -1,000,000 to 1,000,000)"]
+    assert source.skipped == {"outline of the line cannot be read": told}
+
+
+def test_texts_of_a_program_are_told_of(
+    make: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = edited(make.page(tmp_path / "a", ["one"]), ("<TextEquiv>", '<TextEquiv conf="0.9">'))
+    with caplog.at_level("WARNING"):
+        assert list(open_lines(file).originals) == ["one"]
+    assert "1 x page with texts that have a confidence" in caplog.text
