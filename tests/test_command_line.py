@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from ocrtrain.command_line.failures import report
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import built_in, compose
 from ocrtrain.command_line.quoting import quoted, taken_literally
+from ocrtrain.command_line.presets import built_in, compose
+from ocrtrain.command_line.quoting import command_to_type, quoted, taken_literally
 from ocrtrain.errors import InputError
 
 PROBE = """\
@@ -402,6 +405,37 @@ def test_a_file_that_is_there_is_no_sweep(tmp_path: Path, monkeypatch: pytest.Mo
     assert value(taken_literally("count=5")) == 5
     assert value(taken_literally("input=~/lines")) == "/home/me/lines"
     assert taken_literally("lr=1,2") == "lr=1,2"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("ab~-5\\'\"$`!*?#&;|<>,[](){}=: \n\tä", min_size=1, max_size=12))
+@example("my run")
+@example("it's $5, [a] (b)")
+@example("${seed}")
+@example("\\${seed}")
+@example("null")
+@example("True")
+@example("007")
+@example("-dash")
+@example("~/home")
+@example("ä/ö.png")
+def test_a_command_to_type_can_be_pasted(text: str) -> None:
+    words = shlex.split(
+        command_to_type("fit", {"run": text, "data.val": [text, "b"], "seed": 3, "init": None})
+    )
+    assert words[:4] == ["python", "-m", "ocrtrain", "fit"]
+    read = OmegaConf.create(
+        {
+            key: value(taken_literally(f"{key}={rest}"))
+            for key, _, rest in (w.partition("=") for w in words[4:])
+        }
+    )
+    assert OmegaConf.to_container(read, resolve=True) == {
+        "run": text,
+        "data.val": [text, "b"],
+        "seed": 3,
+        "init": None,
+    }
 
 
 @settings(max_examples=50, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import platform
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def report(error: Exception, invocation: Invocation, composed: bool) -> int:
         print(
             f"\nThis is a bug in ocrtrain {__version__} (Python {platform.python_version()}, "
             f"{platform.platform()}), not in what you typed.\n"
-            f"Please report the lines above, with the command: {' '.join(sys.argv[1:])}",
+            f"Please report the lines above, with the command: {shlex.join(sys.argv[1:])}",
             file=sys.stderr,
         )
         return BUG

@@ -1,10 +1,14 @@
-"""File names and alphabets as people type them, in the words of Hydra's grammar."""
+"""File names and alphabets as people type them, in the words of Hydra's grammar and the shell's."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./:-]*")  # to Hydra and to any shell
+_NO_TEXTS = ("null", "true", "false", "nan", "inf")
 
 
 def taken_literally(override: str, lists: Collection[str] = (), texts: Collection[str] = ()) -> str:
@@ -36,6 +40,38 @@ def taken_literally(override: str, lists: Collection[str] = (), texts: Collectio
             number or (collection and os.path.exists(value)) or (parsed.is_sweep_override() and key in lists)
         )
     return f"{key}={quoted(value)}" if literal else override
+
+
+def command_to_type(command: str, settings: Mapping[str, object], more: Sequence[str] = ()) -> str:
+    """Write a command that can be pasted into a shell; values are quoted for Hydra, then words for the shell.
+
+    settings: values by key, texts that are meant as they are, or others (numbers, null, lists of either);
+    more: words that Hydra reads already, put behind them.
+    """
+    words = [setting(key, value) for key, value in settings.items()]
+    return " ".join(["python -m ocrtrain", command, *map(shell_word, [*words, *more])])
+
+
+def setting(key: str, value: object) -> str:
+    """Write KEY=VALUE as Hydra reads it."""
+    return f"{key}={_value(value)}"
+
+
+def shell_word(word: str) -> str:
+    """Quote a word for a POSIX shell, with double quotes around single ones where that does."""
+    if "'" in word and not set(word) & set('"$`\\!'):
+        return f'"{word}"'
+    return shlex.quote(word)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _NO_TEXTS
+        # Hydra would look up ${...} even within quotes.
+        return value if plain else quoted(re.sub(r"(\\*)\$\{", r"\1\1\\${", value))
+    if isinstance(value, Sequence):
+        return f"[{','.join(map(_value, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def quoted(text: str) -> str:

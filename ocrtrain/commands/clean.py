@@ -14,6 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ocrtrain import cache
+from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.errors import InputError
 from ocrtrain.synthesis.folder import IMAGES, RECORD, generated_files
 
@@ -63,9 +64,11 @@ def run(config: DictConfig) -> None:
     if not found:
         print("Nothing to remove.")
     elif not config.yes:
-        what = "" if config.what == "all" else f"what={config.what} "
+        chosen = {"what": config.what, "runs": str(config.runs), "yes": True}
+        usual = {"what": "all", "runs": "runs"}
+        settings = {key: value for key, value in chosen.items() if value != usual.get(key)}
         print(f"{readable(total)} in {counted(files)}; nothing was removed.")
-        print(f"To remove them: python -m ocrtrain clean {what}yes=true")
+        print(f"To remove them: {command_to_type('clean', settings)}")
     else:
         for leftover in found:
             remove(leftover)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.progress import Progress
 from ocrtrain.commands.settings import plain
 from ocrtrain.data.formats import Columns
@@ -50,5 +50,4 @@ def run(config: DictConfig) -> None:
         if not written:
             raise InputError(where, "has no line that can be used", "see the reasons above.")
     print(f"{output}: {written:,} lines, {config.format}")
-    words = ["python", "-m", "ocrtrain", "fit", "experiment=lines", f"data.train={config.output}"]
-    print(f"  {shlex.join(words)}")
+    print(f"  {command_to_type('fit', {'experiment': 'lines', 'data.train': str(config.output)})}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from ocrtrain import __version__, cache
-from ocrtrain.command_line.quoting import quoted
+from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.progress import Progress
 from ocrtrain.commands.settings import whole_number, worker_count
 from ocrtrain.errors import InputError
@@ -100,12 +98,10 @@ def _write_whole(
 def _say_next(config: DictConfig, seed: int, count: int) -> None:
     print("Next, lines to validate on and a training:")
     given = str(config.output).rstrip("/\\")
-    print(
-        _command(
-            "generate", {"output": f"{given}-val", "count": -(-count // 10), "seed": seed + 1}, _choices()
-        )
-    )
-    print(_command("fit", {"experiment": "lines", "data.train": given, "data.val": f"{given}-val"}))
+    others = {"output": f"{given}-val", "count": -(-count // 10), "seed": seed + 1}
+    print(f"  {command_to_type('generate', others, _choices())}")
+    sets = {"experiment": "lines", "data.train": given, "data.val": f"{given}-val"}
+    print(f"  {command_to_type('fit', sets)}")
 
 
 def prepare(output: Path, record: dict[str, Any], overwrite: bool) -> None:
@@ -187,12 +183,3 @@ def _choices() -> list[str]:
         return []
     typed = HydraConfig.get().overrides.task
     return [override for override in typed if override.split("=")[0].lstrip("+") not in _OWN_KEYS]
-
-
-def _command(name: str, settings: dict[str, Any], more: list[str] | None = None) -> str:
-    words = [f"{key}={_value(str(value))}" for key, value in settings.items()] + (more or [])
-    return "  " + shlex.join(["python", "-m", "ocrtrain", name, *words])
-
-
-def _value(text: str) -> str:
-    return text if re.fullmatch(r"[\w./\\:~-]+", text) else quoted(text)

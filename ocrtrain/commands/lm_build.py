@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from ocrtrain.commands.settings import whole_number
+from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.data.formats import open_lines
 from ocrtrain.decoding.lm.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.lm.load import check_output, save_language_model
@@ -34,7 +35,8 @@ def run(config: DictConfig) -> None:
     sizes = ", ".join(f"{len(level.symbol):,} of {n}" for n, level in enumerate(model.levels, 1))
     print(f"{config.output}: {len(model.symbols) - 3:,} characters; n-grams: {sizes}")
     print("Next, how much it should count:")
-    print(f"  python -m ocrtrain lm tune checkpoint=FILE.ckpt lm={config.output} data.val=DIR")
+    settings = {"checkpoint": "FILE.ckpt", "lm": str(config.output), "data.val": "DIR"}
+    print(f"  {command_to_type('lm tune', settings)}")
 
 
 def blocks(paths: list[str], writing: Writing) -> Iterator[str]:

@@ -22,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ocrtrain.command_line.mistakes import similar
 from ocrtrain.command_line.presets import built_in, choices, settings
+from ocrtrain.command_line.presets import built_in, choices, settings
+from ocrtrain.command_line.quoting import quoted, shell_word
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Choices, Space, as_override, find_space, read_space
 
@@ -291,6 +293,7 @@ def conclude(
     own_presets(chosen, folder / "conf")
     found = {key: value for key, value in settings(config).items() if key not in OWN}
     path = folder / "conf" / "experiment" / "best.yaml"
+    presets = shell_word(str(folder / "conf"))
     about = (
         f"The best of {len(trials)} trials of the search {folder.name}: CER {cer:.2%} in validation, {how}"
     )
@@ -298,7 +301,7 @@ def conclude(
     print(
         f"\nbest CER {cer:.2%} by trial {winner.number}, {how}\n"
         f"record      {folder}/trials.csv, {pictures}\n"
-        f"next        python -m ocrtrain fit --config-dir {folder / 'conf'} experiment=best",
+        f"next        python -m ocrtrain fit --config-dir {presets} experiment=best",
         file=sys.stderr,
     )
     return cer
@@ -315,6 +318,4 @@ def own_presets(chosen: Mapping[str, str], conf: Path) -> None:
 
 
 def _quoted(path: Path) -> str:
-    from ocrtrain.command_line.quoting import quoted
-
     return quoted(str(path))

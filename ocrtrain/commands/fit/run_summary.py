@@ -13,6 +13,7 @@ from pathlib import Path
 from signal import SIGINT
 
 from ocrtrain.distributed.slurm import job, requeue
+from ocrtrain.command_line.quoting import command_to_type, setting
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.training import Checkpointer, Clock
@@ -56,7 +57,7 @@ def conclude(
         f"checkpoint  {shown}\n"
         f"{'' if adapter is None else f'adapter     {adapter.folder}, for {adapter.base}{chr(10)}'}"
         f"record      {folder}/metrics.csv, history.png, samples.png\n"
-        f"next        python -m ocrtrain predict checkpoint={shown} input=IMAGE_OR_FOLDER",
+        f"next        {command_to_type('predict', {'checkpoint': shown, 'input': 'IMAGE_OR_FOLDER'})}",
         file=sys.stderr,
     )
 
@@ -64,11 +65,9 @@ def conclude(
 def command_to_resume(checkpoint: Path, words: Sequence[str]) -> str:
     """Repeat the command that was typed, with `resume` in the place of what only a beginning has."""
     if "resume=auto" in words:
-        kept = [*words]
-    else:
-        kept = [w for w in words if w.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
-        kept.append(f"resume={checkpoint}")
-    return " ".join(shlex.quote(word) for word in ["python", "-m", "ocrtrain", "fit", *kept])
+        return command_to_type("fit", {}, words)
+    kept = [w for w in words if w.partition("=")[0] not in ("run", "resume", "init", "overwrite")]
+    return command_to_type("fit", {}, [*kept, setting("resume", str(checkpoint))])
 
 
 def requeue_if_asked(number: int, words: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ class BlankPlateauWarning(Callback):
 
     @property
     def state_key(self) -> str:
-        return "Blanks"  # as in checkpoints of earlier versions
+        return "BlankPlateauWarning"  # as in checkpoints of earlier versions
 
     def state_dict(self) -> dict[str, Any]:
         return {"loss": self._loss, "in_a_row": self._in_a_row, "told": self._told}

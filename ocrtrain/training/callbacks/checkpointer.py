@@ -109,7 +109,7 @@ class Checkpointer(Callback):
 
     @property
     def state_key(self) -> str:
-        return "Keeper"  # as in checkpoints of earlier versions
+        return "Checkpointer"  # as in checkpoints of earlier versions
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_cer": self.best_cer, "best_step": self.best_step}
@@ -120,5 +120,5 @@ class Checkpointer(Callback):
 
 def _best(state: object) -> tuple[float, int]:
     """Read the lowest CER, infinite before the first validation, and its step; raises FieldError."""
-    fields = CheckedFields(state, "Keeper")
+    fields = CheckedFields(state, "Checkpointer")
     return fields.number("best_cer", 0, finite=False), fields.integer("best_step", 0)

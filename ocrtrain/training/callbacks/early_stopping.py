@@ -42,7 +42,7 @@ class EarlyStopping(Callback):
 
     @property
     def state_key(self) -> str:
-        return "Patience"  # as in checkpoints of earlier versions
+        return "EarlyStopping"  # as in checkpoints of earlier versions
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best, "since": self._since}

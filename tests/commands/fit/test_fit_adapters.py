@@ -262,7 +262,7 @@ def test_an_adapter_that_a_kill_left_behind_is_written_again(
     shutil.copy(other, mine / "adapter/adapter_model.safetensors")
     # Nothing becomes better any more, so that it is not written as that of a new best one.
     best = torch.load(mine / "checkpoints/best.ckpt", weights_only=True)
-    best["callbacks"]["Keeper"]["best_cer"] = 0.0
+    best["callbacks"]["Checkpointer"]["best_cer"] = 0.0
     torch.save(best, mine / "checkpoints/best.ckpt")
     fit(*words, "run=lora", "resume=auto")
     assert (mine / "adapter/adapter_model.safetensors").read_bytes() == right

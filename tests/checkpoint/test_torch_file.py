@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ocrtrain.integrity import DamagedFile, check_zip
-from ocrtrain.torch_file import first_not_finite, read_torch_file
+from ocrtrain.checkpoint.integrity import DamagedFile, check_zip
+from ocrtrain.checkpoint.torch_file import first_not_finite, read_torch_file
 
 
 def content() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ocrtrain.integrity import DamagedFile, check_zip
+from ocrtrain.checkpoint.integrity import DamagedFile, check_zip
 
 
 def test_a_part_that_does_not_fit_its_checksum_is_found(tmp_path: Path) -> None:

@@ -109,12 +109,12 @@ def test_nothing_in_a_checkpoint_becomes_a_setting(
 
 STATE = [
     (("callbacks",), None),
-    (("callbacks", "Keeper"), 5),
-    (("callbacks", "Keeper", "best_cer"), "low"),
+    (("callbacks", "Checkpointer"), 5),
+    (("callbacks", "Checkpointer", "best_cer"), "low"),
     (("callbacks", "Clock", "seconds"), math.nan),
     (("callbacks", "Clock", "rates"), [0.1]),
     (("callbacks", "Validator", "tenths"), 10**200),
-    (("callbacks", "Blanks", "told"), []),
+    (("callbacks", "BlankPlateauWarning", "told"), []),
     (("callbacks", "Recorder", "losses"), {"a": 1}),
     (("loops",), []),
     (("loops", "fit_loop"), {"epoch_progress": "half"}),
