@@ -36,6 +36,11 @@ from ocrtrain.data.lines.generated import GeneratedLines
 from ocrtrain.data.lines.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.data.opening import Opening, Source
+from ocrtrain.data.overlap import trained_on
+from ocrtrain.data.images.preprocess import Preprocess
+from ocrtrain.data.checks.screening import symbols_of
+from ocrtrain.data.lines.rejections import examples
+from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle
@@ -144,6 +149,7 @@ class LineData(LightningDataModule):
         for part in parts:
             if part.name not in {other.name for other in aside} and self.val_source is None:
                 aside.append(self._hold_out(part))
+        self._announce_overlap(parts, aside)
         self.train_set = self._training_set(parts)
         several = len(aside) > 1
         val, kept = (JoinedLines(aside), None) if several else (aside[0].source, aside[0].indices)
@@ -321,6 +327,18 @@ class LineData(LightningDataModule):
         if unseen := sorted(there - set(self.charset.symbols)):
             log.warning(
                 "validation has characters that training lacks, each will be an error: %s", " ".join(unseen)
+            )
+
+    def _announce_overlap(self, parts: list[Part], aside: list[Part]) -> None:
+        found = trained_on(parts, aside)
+        if found is None:
+            log.info("validation lines are not looked for among the training lines: too many are of one size")
+        elif found:
+            pairs = [f"{mine.names[i]} (as {theirs.names[j]})" for (mine, i), (theirs, j) in found]
+            log.warning(
+                "validation has %d lines whose images are trained on, too; its CER will be too low: %s",
+                len(found),
+                examples(pairs),
             )
 
 

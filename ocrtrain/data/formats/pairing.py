@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, composed, folded, spelling
 from ocrtrain.data.images.image import SUFFIXES, legible
@@ -26,6 +27,9 @@ SECOND_IMAGE = "second image for one text (name the wanted ones in a list file)"
 _LABEL = re.compile(
     rf"(.+?(?:{'|'.join(re.escape(s) for s in SUFFIXES)}))[ \t]+(.*)", re.IGNORECASE | re.DOTALL
 )
+
+_LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl")  # that may hold the texts of a folder's images
+_LOOK_AT = 20  # lines, to tell a list from labels
 
 _LABELLED = re.compile(r"\s*[^#\s][^\t]*\t")  # no comment, and a tab after a name
 
@@ -62,7 +66,34 @@ def find_pairs(path: str | os.PathLike[str]) -> Pairs:
         raise InputError(legible(place), "is one image", "name its folder, or a file that lists images.")
     if os.path.basename(place) == LABELS or any(_LABELLED.match(line or "") for _, line in _lines(place)):
         return pair_labels(place)
-    return pair_list(place)
+    return pair_labels(place) if _parted_by_spaces(place) else pair_list(place)
+
+
+def _parted_by_spaces(file: str) -> bool:
+    """Tell labels with spaces for tabs from a list of images, by the files that the first lines name.
+
+    Raises `InputError` for labels with commas, which texts have as well.
+    """
+    root = os.path.dirname(file)
+    listed = (line for _, line in _lines(file) if line and line.strip() and not line.startswith("#"))
+    for line in islice(listed, _LOOK_AT):
+        if os.path.exists(os.path.join(root, line.strip())):
+            return False
+        name, text = split_label(line)
+        if text and not name.endswith(",") and _there(root, name):
+            return True
+        if _there(root, line.partition(",")[0].strip()):
+            why = "has commas between images and texts, where a tab is needed"
+            way_on = "write IMAGE<TAB>TEXT in each line, without quotes around the text."
+            raise InputError(legible(file), why, way_on)
+    return False
+
+
+def _there(root: str, name: str) -> bool:
+    try:
+        return bool(name) and any(spelling(place, name) for place in (os.path.join(root, "images"), root))
+    except AmbiguousNameError:
+        return True
 
 
 def pair_folder(folder: str) -> Pairs:
@@ -97,6 +128,12 @@ def pair_folder(folder: str) -> Pairs:
             first, *others = sorted([first, *others], key=lambda image: (len(_stems(image)), image))
             pairs.skipped[SECOND_IMAGE] += others
         chosen[first] = text
+    if not chosen and (lists := sorted(n for n in files if os.sep not in n and n.lower().endswith(_LISTS))):
+        raise InputError(
+            legible(folder),
+            f"has no NAME{TEXT_SUFFIX} beside its images ({legible(images[0])}), but {legible(lists[0])}",
+            f"if the texts are in that file, name it: {legible(os.path.join(folder, lists[0]))}",
+        )
     if without := sorted(text for text in text_of.values() if text not in images_of):
         pairs.skipped[NO_IMAGE] = without
     pairs.names = sorted(chosen)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ocrtrain.data.images.image import legible
 from ocrtrain.errors import InputError
 
 EXAMPLES = 3
+_NAME, _NUMBER = re.compile(r" ?('[^']*'|\"[^\"]*\")"), re.compile(r"\d[\d,.]*")
 LONGEST = 2**20  # bytes of a line's text
 TOO_LONG = "text of more than 1 MB"
 NOT_UTF8 = "text is not UTF-8"
@@ -54,10 +56,21 @@ def examples(names: Sequence[str]) -> str:
 
 
 def by_reason(skipped: Mapping[str, Sequence[str]]) -> list[str]:
-    """Write one line per reason, the most frequent first: its count, the reason, a few names."""
-    most_first = sorted(
-        ((reason, names) for reason, names in skipped.items() if names), key=lambda r: -len(r[1])
-    )
+    """Write one line per reason, the most frequent first: its count, the reason, a few names.
+
+    Many reasons that differ only in names within quotes and in numbers are one: each was of its own file.
+    """
+    alike: dict[str, dict[str, Sequence[str]]] = {}
+    for reason, names in skipped.items():
+        if names:
+            alike.setdefault(_NUMBER.sub("...", _NAME.sub("", reason)), {})[reason] = names
+    merged: dict[str, Sequence[str]] = {}
+    for general, reasons in alike.items():
+        if len(reasons) > EXAMPLES:
+            merged[general] = [name for names in reasons.values() for name in names]
+        else:
+            merged |= reasons
+    most_first = sorted(merged.items(), key=lambda r: -len(r[1]))
     return [f"{len(names)} x {reason}: {examples(names)}" for reason, names in most_first]
 
 

@@ -212,3 +212,28 @@ def test_labels_come_apart_as_they_were_joined(stem: str, suffix: str, text: str
 )
 def test_labels_by_example(line: str, parts: tuple[str, str]) -> None:
     assert split_label(line) == parts
+
+
+def test_labels_with_spaces_are_told_from_lists(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b c.png", "b c.gt.txt", "images/d.png")
+    (tmp_path / "gt.txt").write_text("# comment\na.png one  two\nd.png three\n")
+    pairs = find_pairs(tmp_path / "gt.txt")
+    assert (pairs.names, pairs.texts) == (["a.png", "images/d.png"], ["one  two", "three"])
+    (tmp_path / "list").write_text("b c.png\n")
+    assert paired(tmp_path / "list") == {"b c.png": "b c.gt.txt"}
+
+
+def test_labels_with_commas_are_told_what_they_lack(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    for line in ('a.png, "one"', "a.png,one, two"):
+        (tmp_path / "gt.txt").write_text(line + "\n")
+        with pytest.raises(InputError, match="has commas between images and texts, where a tab is needed"):
+            find_pairs(tmp_path / "gt.txt")
+
+
+def test_a_folder_without_pairs_names_the_file_that_may_hold_the_texts(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a.png", "gt.txt")
+    with pytest.raises(
+        InputError, match=r"has no NAME\.gt\.txt beside its images .* but gt\.txt\n.*/gt\.txt"
+    ):
+        find_pairs(tmp_path)

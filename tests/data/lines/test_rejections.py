@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import by_reason, enforce
 from ocrtrain.errors import InputError
 
 SKIPPED = {"empty text": ["a.png"], "does not exist": [f"{i}.png" for i in range(5)], "never": []}
@@ -36,3 +37,12 @@ def test_nothing_skipped_nothing_told() -> None:
 def test_names_that_are_not_utf8_can_be_printed() -> None:
     notice = enforce({"empty text": [b"\xff.png".decode("utf-8", "surrogateescape")]}, 1, "lines")
     assert notice is not None and notice.encode("utf-8").endswith(b"\\udcff.png")
+
+
+def test_reasons_that_differ_only_in_names_are_one() -> None:
+    skipped = {f"its image '{n:03}.jpg' is missing": [f"{n:03}.xml"] for n in range(30)}
+    assert by_reason(skipped) == ["30 x its image is missing: 000.xml, 001.xml, 002.xml and 27 more"]
+    sizes = {f"has {n} x {n + 1} pixels": [f"{n}.xml"] for n in range(4)}
+    assert by_reason(sizes) == ["4 x has ... x ... pixels: 0.xml, 1.xml, 2.xml and 1 more"]
+    few = {"no string under 'text'": ["a"], "no string under 'image'": ["b"]}
+    assert by_reason(few) == ["1 x no string under 'text': a", "1 x no string under 'image': b"]
