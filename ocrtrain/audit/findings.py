@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[Severity, str, str]] = {
     "low": ("doubt", "image lower than 16 pixels", "scan it again with more pixels"),
     "mixed_scripts": ("doubt", "word with letters of two scripts", "type them in one script"),
     "stray": ("doubt", "control or replacement character", "correct the text"),
+    "printed_bytes": ("doubt", "printed bytes (b'...') in place of a text", "decode the labels as UTF-8"),
     "invisible": ("doubt", "character that no image shows", "take it out, unless your script needs it"),
     "outer_spaces": ("doubt", "leading or trailing space", "take it off"),
     "double_spaces": ("doubt", "two or more spaces in a row", "write one"),

@@ -23,6 +23,10 @@ CHARACTERS_SHOWN = 20  # a charset of the wrong script would fill screens
 _STRAY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffd]")
 
 
+# What Python prints for bytes, which a script that forgot to decode them writes into its labels.
+_PRINTED_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+
+
 @dataclass(slots=True)
 class CountedLines:
     """How many lines have one property, and the first few of them."""
@@ -56,6 +60,7 @@ class Findings:
     outer_spaces: CountedLines = field(default_factory=CountedLines)
     double_spaces: CountedLines = field(default_factory=CountedLines)
     stray: CountedLines = field(default_factory=CountedLines)
+    printed_bytes: CountedLines = field(default_factory=CountedLines)
     not_normal: CountedLines = field(default_factory=CountedLines)
     ambiguous: CountedLines = field(default_factory=CountedLines)
     mixed_scripts: CountedLines = field(default_factory=CountedLines)
@@ -83,6 +88,7 @@ class Findings:
             (self.ambiguous, "order that cannot be told from the image (read back otherwise)"),
             (self.mixed_scripts, "word with letters of two scripts"),
             (self.stray, "control or replacement character"),
+            (self.printed_bytes, "printed bytes (b'...') in place of a text"),
             (self.not_normal, f"text not in {self.normalization} (brought to it when read)"),
         ):
             if found.count:
@@ -135,6 +141,8 @@ def slips(original: str, shown: str, writing: Writing) -> list[str]:
         found.append("double_spaces")
     if _STRAY.search(text):
         found.append("stray")
+    if text.startswith("b") and _PRINTED_BYTES.fullmatch(text):
+        found.append("printed_bytes")
     if text is not original and text != original:
         found.append("not_normal")
     if not writing.reads_back(text, shown):

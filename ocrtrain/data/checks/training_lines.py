@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.data.checks.screening import suspects
 from ocrtrain.data.checks.texts import Findings, conflicts, inspect
 from ocrtrain.data.images.preprocess import Preprocess
+from ocrtrain.data.checks.screening import printed_bytes, suspects
 from ocrtrain.data.lines.stored import FileImages, StoredLines
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
@@ -38,6 +38,7 @@ class Check:
         """
         widths, texts = source.widths(0), source.originals
         closer = suspects(texts, widths, self.charset, self._all_frames)
+        closer = np.union1d(closer, printed_bytes(texts))
         names, those = ([of[i] for i in closer.tolist()] for of in (source.names, texts))
         findings = inspect(names, those, widths[closer], self.charset, self._frames)
         for line in findings.lines():

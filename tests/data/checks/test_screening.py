@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtrain.data.checks.screening import suspects, symbols_of
 from ocrtrain.data.checks.texts import inspect
+from ocrtrain.data.checks.screening import printed_bytes, suspects, symbols_of
+from ocrtrain.data.lines.strings import Strings
 from ocrtrain.text import Charset, Writing, frames_needed
 from ocrtrain.text.direction import runs_right_to_left
 from ocrtrain.text.normalization import Normalization, is_normal
@@ -118,3 +119,9 @@ def test_sound_lines_are_passed_over() -> None:
     texts[9000] = "a  b"
     found = suspects(texts, np.full(15000, 99, np.float32), Charset("ab é"), lambda a: a.astype(np.int64))
     assert found.tolist() == [9000]
+
+
+def test_printed_bytes_are_found() -> None:
+    texts = [r"b'\xc3\xa4'", "b'plain'", 'b"it\'s"', "b'", "b''", "bread's", "b'open", "ab'c'", "x", "b'a' b"]
+    assert printed_bytes(texts).tolist() == [0, 1, 2, 4]
+    assert printed_bytes(Strings.of(texts)).tolist() == [0, 1, 2, 4]

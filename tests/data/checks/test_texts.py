@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrtrain.data.checks.texts import CHARACTERS_SHOWN, Findings, conflicts, inspect
+from ocrtrain.data.checks.texts import CHARACTERS_SHOWN, Findings, conflicts, inspect, slips
 from ocrtrain.text import Charset, Writing, frames_needed
 
 CHARSET = Charset(" abcde\u00e9")
@@ -103,3 +103,11 @@ def test_equal_files_with_different_texts_are_found(tmp_path: Path) -> None:
     found = conflicts(str(tmp_path), names, texts, [2.0] * 6)
     assert (found.count, found.examples) == (1, ["a and c"])
     assert conflicts(str(tmp_path), names, texts, [float(i) for i in range(6)]).count == 0
+
+
+def test_printed_bytes_are_a_doubt() -> None:
+    writing = Writing("NFC", "none")
+    for text in (r"b'\xc3\xa4'", "b'plain'", 'b"it\'s"'):
+        assert "printed_bytes" in slips(text, text, writing)
+    for text in ("b'open", "bread's", "it's b'"):
+        assert "printed_bytes" not in slips(text, text, writing)
