@@ -77,12 +77,13 @@ def _parted_by_spaces(file: str) -> bool:
     root = os.path.dirname(file)
     listed = (line for _, line in _lines(file) if line and line.strip() and not line.startswith("#"))
     for line in islice(listed, _LOOK_AT):
-        if os.path.exists(os.path.join(root, line.strip())):
+        if _there(root, line.strip()):
             return False
         name, text = split_label(line)
         if text and not name.endswith(",") and _there(root, name):
             return True
-        if _there(root, line.partition(",")[0].strip()):
+        name, comma, _ = line.partition(",")
+        if comma and _there(root, name.strip()):
             why = "has commas between images and texts, where a tab is needed"
             way_on = "write IMAGE<TAB>TEXT in each line, without quotes around the text."
             raise InputError(legible(file), why, way_on)
