@@ -1,4 +1,4 @@
-"""Trainings that go on from a checkpoint: with all that Lightning and its callbacks restore from it."""
+"""Trainings that go on from a checkpoint: as far as their settings, and with all that is restored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fuzz.kind import Kind, ShownError
 from fuzz.lines import make_listed
+from fuzz.models import take_over
 
 TINY = (
     "backbone.channels=[4,4,8]",
@@ -61,4 +62,7 @@ def resume(case: Path, fixed: Path) -> object:
     return torch.load(last, weights_only=True)["state_dict"]
 
 
-KINDS = {"fit resume": Kind(make, resume, 2, (".ckpt",), cut_shows=True)}
+KINDS = {
+    "resume": Kind(make, lambda case, fixed: take_over(case, "resume"), 6, (".ckpt",), cut_shows=True),
+    "fit resume": Kind(make, resume, 2, (".ckpt",), cut_shows=True),
+}

@@ -49,7 +49,7 @@ def description(model: dict[str, Any]) -> Any:
     return Description(model, Charset(SYMBOLS), prepare, {"run": "tiny"}, calibration=fitted)
 
 
-def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool = False) -> Any:
+def make_checkpoint(path: Path, encoder: str, adapt: Any = None) -> Any:
     """Write a checkpoint of random weights; returns its model."""
     import torch
 
@@ -59,12 +59,6 @@ def make_checkpoint(path: Path, encoder: str, adapt: Any = None, goes_on: bool =
     torch.manual_seed(0)
     model = build_recognizer(settings(encoder, adapt), len(SYMBOLS) + 1)
     content = as_checkpoint(description(settings(encoder, adapt)), model.state_dict())
-    if goes_on:
-        state = {0: {"step": 2, "exp_avg": torch.ones(3)}}
-        group = {"lr": 0.1, "betas": (0.9, 0.99), "params": [0]}
-        content |= {"epoch": 0, "global_step": 2, "pytorch-lightning_version": "2.6.0", "loops": {}}
-        content |= {"optimizer_states": [{"state": state, "param_groups": [group]}], "lr_schedulers": []}
-        content |= {"callbacks": {}, "hyper_parameters": {}}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(content, path)
     return model
@@ -198,12 +192,6 @@ KINDS = {
     "init": Kind(
         lambda folder: make_checkpoint(folder / "case/tiny.ckpt", "mamba"),
         lambda case, fixed: take_over(case, "init"),
-        6,
-        CKPT,
-    ),
-    "resume": Kind(
-        lambda folder: make_checkpoint(folder / "case/tiny.ckpt", "mamba", LORA, goes_on=True),
-        lambda case, fixed: take_over(case, "resume"),
         6,
         CKPT,
     ),
