@@ -25,8 +25,6 @@ from ocrtrain.command_line.added_keys import refuse_added_keys
 from ocrtrain.command_line.failures import report
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import built_in, compose
-from ocrtrain.command_line.quoting import quoted, taken_literally
-from ocrtrain.command_line.presets import built_in, compose
 from ocrtrain.command_line.quoting import command_to_type, quoted, taken_literally
 from ocrtrain.errors import InputError
 

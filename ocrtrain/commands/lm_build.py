@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from ocrtrain.commands.settings import whole_number
 from ocrtrain.command_line.quoting import command_to_type
+from ocrtrain.commands.settings import whole_number
 from ocrtrain.data.formats import open_lines
 from ocrtrain.decoding.lm.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.lm.load import check_output, save_language_model

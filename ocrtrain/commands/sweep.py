@@ -22,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ocrtrain.command_line.mistakes import similar
 from ocrtrain.command_line.presets import built_in, choices, settings
-from ocrtrain.command_line.presets import built_in, choices, settings
 from ocrtrain.command_line.quoting import quoted, shell_word
 from ocrtrain.errors import InputError
 from ocrtrain.sweep.space import Choices, Space, as_override, find_space, read_space

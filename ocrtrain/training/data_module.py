@@ -34,13 +34,10 @@ from ocrtrain.data.images.image import Channels
 from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.data.lines.generated import GeneratedLines
 from ocrtrain.data.lines.mixture import JoinedLines, MixedLines, Part
+from ocrtrain.data.lines.rejections import examples
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.data.opening import Opening, Source
 from ocrtrain.data.overlap import trained_on
-from ocrtrain.data.images.preprocess import Preprocess
-from ocrtrain.data.checks.screening import symbols_of
-from ocrtrain.data.lines.rejections import examples
-from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset, Writing
 from ocrtrain.text.direction import Direction, mirrored, runs_right_to_left, settle

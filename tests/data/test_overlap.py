@@ -15,8 +15,8 @@ from ocrtrain.data import overlap
 from ocrtrain.data.formats import open_lines
 from ocrtrain.data.lines.generated import GeneratedLines
 from ocrtrain.data.lines.mixture import Part
-from ocrtrain.data.overlap import trained_on
 from ocrtrain.data.lines.stored import StoredLines
+from ocrtrain.data.overlap import trained_on
 
 
 @pytest.fixture(autouse=True)

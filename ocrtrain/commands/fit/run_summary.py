@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
 import time
 import warnings
@@ -12,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT
 
-from ocrtrain.distributed.slurm import job, requeue
 from ocrtrain.command_line.quoting import command_to_type, setting
+from ocrtrain.distributed.slurm import job, requeue
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.training import Checkpointer, Clock

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtrain.data.checks.screening import printed_bytes, suspects
 from ocrtrain.data.checks.texts import Findings, conflicts, inspect
 from ocrtrain.data.images.preprocess import Preprocess
-from ocrtrain.data.checks.screening import printed_bytes, suspects
 from ocrtrain.data.lines.stored import FileImages, StoredLines
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset

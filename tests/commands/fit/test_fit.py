@@ -232,7 +232,11 @@ def folder_with(draw_lines: Callable[..., Path], **changes: str | None) -> None:
         ({}, ["data.train=lines", "data.workers=-2"], ["data.workers=-2: is below 0"]),
         ({}, ["data.train=lines", "schedule.warmup=1"], ["schedule.warmup=1: is no share"]),
         ({}, ["data.train=lines", "trainer.max_time=10min"], ["trainer.max_time=10min: must be a duration"]),
-        ({}, ["data.train=lines", "trainer.max_steps=0"], ["trainer.max_steps=0: must be a positive integer"]),
+        (
+            {},
+            ["data.train=lines", "trainer.max_steps=0"],
+            ["trainer.max_steps=0: must be a positive integer"],
+        ),
         ({}, ["data.train=lines", "resume=nowhere.ckpt"], ["resume=nowhere.ckpt: does not exist"]),
         ({}, ["data.train=lines", "init=lines/00.png"], ["init=lines/00.png"]),
         ({}, ["data.train=lines", "backbone=resnet18", "backbone.weights=x.pt"], ["backbone.weights=x.pt"]),

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtrain.data.checks.texts import inspect
 from ocrtrain.data.checks.screening import printed_bytes, suspects, symbols_of
+from ocrtrain.data.checks.texts import inspect
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.text import Charset, Writing, frames_needed
 from ocrtrain.text.direction import runs_right_to_left

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.data.lines.rejections import by_reason, enforce
 from ocrtrain.errors import InputError
 
