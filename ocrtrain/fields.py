@@ -188,10 +188,10 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
     raise FieldError("must hold plain values alone")
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
     """Show a value of a file in a message: short, printable, whatever it is."""
     if isinstance(value, str):
-        value = value[:LONGEST_SHOWN]
+        value = value[:longest]
     elif isinstance(value, Mapping | list | tuple | set):
         # Not its items: a few of them within each other can be more than any memory holds.
         return f"a {'mapping' if isinstance(value, Mapping) else 'list'} of {len(value)}"
@@ -200,7 +200,7 @@ def shown(value: object) -> str:
     except Exception:  # an integer of 5,000 digits
         text = f"a {type(value).__name__}"
     text = text.encode("ascii", "backslashreplace").decode() if any(map(_unprintable, text)) else text
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+    return text if len(text) <= longest + 2 else f"{text[: longest - 3]}..."
 
 
 def _unprintable(character: str) -> bool:

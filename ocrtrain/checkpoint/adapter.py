@@ -248,7 +248,7 @@ def read_config(folder: Path) -> Config:
             fields.integer("r", 1, 1024),
             fields.number("lora_alpha", 1e-6, 1e6),
             fields.integer("width", 1, 8192) if kind == BOTTLENECK else 0,
-            shown(fields.values.get("base_model_name_or_path")).strip("'"),
+            shown(fields.values.get("base_model_name_or_path"), 1000).strip("'"),
         )
     except FieldError as error:
         raise foreign(folder, f"has a {CONFIG} in which {error}") from None

@@ -53,7 +53,7 @@ def changed(content: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[
     """Copy nested mappings and lists with one value changed."""
     copied: Any = dict(content) if isinstance(content, dict) else list(content)
     copied[path[0]] = value if len(path) == 1 else changed(copied[path[0]], path[1:], value)
-    return copied  # type: ignore[no-any-return]
+    return copied
 
 
 @pytest.fixture
