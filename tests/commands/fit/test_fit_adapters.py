@@ -253,7 +253,7 @@ def test_an_adapter_that_a_kill_left_behind_is_written_again(
     run, _ = adapted["lora"]
     shutil.copytree(run.parent.parent, tmp_path / "copy")
     mine = tmp_path / "copy/runs/lora"
-    right = load_file(mine / "adapter/adapter_model.safetensors")
+    right = {n: v.clone() for n, v in load_file(mine / "adapter/adapter_model.safetensors").items()}
     data = [f"data.{part}={tmp_path / 'copy/new'}" for part in ("train", "val")]
     words = ["experiment=lines", *data, *STEPS, "trainer.max_steps=4", f"runs={tmp_path / 'copy/runs'}"]
     unfinished = [mine / ".report.html.1-ab.partial", mine / "adapter/.adapter_config.json.1-ab.partial"]
