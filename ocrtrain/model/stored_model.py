@@ -97,8 +97,8 @@ class StoredModel:
     def _json(self, name: str, path: Path) -> dict[str, Any]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise self._damaged(name, str(error)) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._damaged(name, str(error).partition("\n")[0]) from None
         if not isinstance(content, dict):
             raise self._damaged(name, "it is no JSON object")
         return content

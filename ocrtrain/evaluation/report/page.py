@@ -90,7 +90,7 @@ def embedded(content: Any) -> str:
 
 
 def _resource(name: str) -> str:
-    return files("ocrtrain.evaluation.report.as_json").joinpath(name).read_text("utf-8")
+    return files("ocrtrain.evaluation.report").joinpath(name).read_text("utf-8")
 
 
 def _figures(evaluation: Evaluation) -> Iterable[str]:

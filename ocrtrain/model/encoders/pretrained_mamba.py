@@ -35,11 +35,11 @@ class PretrainedMamba:
         self.stored = StoredModel(source, SETTING)
         self.called = f"{SETTING}={source}"
         config = self.stored.config()
-        _only_s6(config, self.called)
         try:
+            _only_s6(config, self.called)
             self.blocks = int(_first(config, "num_hidden_layers", "n_layer"))
             self.sizes = _sizes(config)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise InputError(self.called, f"its config.json lacks or mistakes {error}", WAY_ON) from None
 
     def sizes_instead_of(self, given: MambaSizes) -> MambaSizes:
