@@ -5,8 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ocrtrain.model.convolution import Convolution
 
-class BottleneckConv2d(nn.Conv2d):
+
+class BottleneckConv2d(Convolution):
     """y = conv(x), then y + up(relu(down(y))): `down` and `up` are 1x1, and `up` starts at zero.
 
     It takes the place of `conv` and has its weight under its name. All that is added sees one position at a
@@ -41,8 +43,8 @@ class BottleneckConv2d(nn.Conv2d):
 class _Bottleneck(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.down = nn.Conv2d(channels, width, 1)
-        self.up = nn.Conv2d(width, channels, 1)
+        self.down = Convolution(channels, width, 1)
+        self.up = Convolution(width, channels, 1)
         nn.init.zeros_(self.up.weight)
         assert self.up.bias is not None
         nn.init.zeros_(self.up.bias)

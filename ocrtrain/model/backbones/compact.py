@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
+from ocrtrain.model.convolution import Convolution
 from ocrtrain.model.mask import mask_columns, masked_relu
 
 
@@ -35,7 +36,7 @@ class CompactResNet(nn.Module):
         if len(channels) < 2:
             raise InputError(f"backbone.channels={list(channels)}", "has no stage", "give stem and stages.")
         self.in_channels, self.height, self.out_channels = in_channels, height, out_channels
-        self.stem = nn.Conv2d(in_channels, channels[0], 3, stride=2, padding=1, bias=False)
+        self.stem = Convolution(in_channels, channels[0], 3, stride=2, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(channels[0])
         strides = [(2, 2)] + [(2, 1)] * (len(channels) - 2)
         self.stages = nn.ModuleList(
@@ -67,14 +68,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: tuple[int, int]) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.conv1 = Convolution(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = Convolution(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
         # Rows and columns are skipped before the 1x1 convolution, not by its stride: on CPUs the backward
         # pass of a strided one writes beyond its memory for fewer than 16 channels (oneDNN's issue 6035).
         self.stride = stride
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.shortcut = Convolution(in_channels, out_channels, 1, bias=False)
         self.shortcut_norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor, widths: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.backbones.compact import halve
+from ocrtrain.model.convolution import read_alone_alike
 from ocrtrain.model.mask import mask_columns, masked_relu
 
 DEPTHS = (18, 34)
@@ -62,6 +63,7 @@ class ResNet(nn.Module):
             rows = -(-rows // 2)
         self.reduce = nn.Conv2d(512, out_channels, (rows, 1), bias=False)
         self.reduce_norm = nn.BatchNorm2d(out_channels)
+        read_alone_alike(self)
         # The colour statistics that torchvision's weights were trained with.
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         if in_channels == 1:

@@ -73,7 +73,7 @@ class Mamba2(nn.Module):
         )
         shared = self.ngroups * self.d_state
         u, B, C = xBC.split([self.d_inner, shared, shared], dim=-1)
-        dt = F.softplus(dt.float() + self.dt_bias.float())
+        dt = step_sizes(dt.float() + self.dt_bias.float())
         y = state_space_duality(
             u.unflatten(-1, (self.nheads, self.headdim)),
             dt,
@@ -87,6 +87,18 @@ class Mamba2(nn.Module):
             self.backend,
         )
         return self.out_proj(self.norm(y.flatten(2), z))
+
+
+def step_sizes(dt: Tensor) -> Tensor:
+    """Take the softplus of dt [N, T, heads], of each number alike wherever it stands.
+
+    On a CPU what is left over by whole vectors is computed by another formula, so where a line reads, dt is
+    filled up to whole ones: its result is not to tell how many lines were beside it.
+    """
+    left_over = 0 if torch.is_grad_enabled() or dt.device.type != "cpu" else -dt.numel() % 64
+    if not left_over:
+        return F.softplus(dt)
+    return F.softplus(F.pad(dt.flatten(), (0, left_over)))[:-left_over].view(dt.shape)
 
 
 def heads_of(inner: int, headdim: int, ngroups: int) -> int:
