@@ -48,13 +48,13 @@ class FontChoice:
         """List the fonts that have the symbols of `text`, sorted by name."""
         return self._able(text)[0]
 
-    def pick(self, text: str, draws: HashedRandom) -> Font | None:
+    def pick(self, text: str, rng: HashedRandom) -> Font | None:
         """Draw a font for `text` that has glyphs for all that shaping makes of it; None if there is none."""
         fonts, ends = self._able(text)
         shaped = not self._complex.isdisjoint(text)
         left = len(fonts)
         while left:
-            place = bisect_right(ends, draws.uniform(0, ends[-1])) if left > 1 else 0
+            place = bisect_right(ends, rng.uniform(0, ends[-1])) if left > 1 else 0
             font = fonts[min(place, left - 1)]
             if not shaped or covers_text(font.path, font.index, text):
                 return font

@@ -206,9 +206,9 @@ class LineGenerator:
 
     def text(self, seed: int, epoch: int, index: int) -> str:
         """Say what line `index` reads, without drawing it; takes a few microseconds."""
-        draws = HashedRandom(f"text:{seed}:{epoch}:{index}", min(2 + 2 * self._texts.max_length, 256))
+        rng = HashedRandom(f"text:{seed}:{epoch}:{index}", min(2 + 2 * self._texts.max_length, 256))
         for _ in range(_TRIES):
-            text = self._texts.draw(draws)
+            text = self._texts.draw(rng)
             if not self._complex or self._fonts_for.can_draw(text):
                 return text
         raise InputError(
@@ -238,27 +238,27 @@ class LineGenerator:
         unit = height / 32
         text = self.text(seed, epoch, index)
         drawn = visible(text) if self._hides else text
-        draws = HashedRandom(f"look:{seed}:{epoch}:{index}", 20)
-        font = self._fonts_for.pick(text, draws)
+        rng = HashedRandom(f"look:{seed}:{epoch}:{index}", 20)
+        font = self._fonts_for.pick(text, rng)
         assert font is not None  # `text` has seen to it
-        size = round(height * draws.uniform(*look.size))
-        turned = draws.chance(look.rotation_share)
+        size = round(height * rng.uniform(*look.size))
+        turned = rng.chance(look.rotation_share)
         place = {
-            "degrees": draws.uniform(-look.rotation, look.rotation) * turned,
-            "shift": draws.uniform(-look.shift, look.shift) * unit,
-            "left": draws.uniform(*look.margin) * unit,
-            "right": draws.uniform(*look.margin) * unit,
+            "degrees": rng.uniform(-look.rotation, look.rotation) * turned,
+            "shift": rng.uniform(-look.shift, look.shift) * unit,
+            "left": rng.uniform(*look.margin) * unit,
+            "right": rng.uniform(*look.margin) * unit,
         }
         pen = {
-            "spacing": draws.uniform(*look.spacing),
-            "word_spacing": draws.uniform(*look.word_spacing),
-            "pitch": 0.0 if look.pitch is None else draws.uniform(*look.pitch),
-            "stretch": draws.uniform(*look.stretch),
-            "slant": draws.uniform(*look.slant),
+            "spacing": rng.uniform(*look.spacing),
+            "word_spacing": rng.uniform(*look.word_spacing),
+            "pitch": 0.0 if look.pitch is None else rng.uniform(*look.pitch),
+            "stretch": rng.uniform(*look.stretch),
+            "slant": rng.uniform(*look.slant),
         }
         room = None
-        if draws.chance(look.tight):
-            room = draws.uniform(*look.room) * height, draws.uniform(*look.room) * height
+        if rng.chance(look.tight):
+            room = rng.uniform(*look.room) * height, rng.uniform(*look.room) * height
             ruler = TextMeasurer(font.path, font.index, size, self._shaping, self.direction)
             size, room = _cut_out(ruler, drawn, height, room)
         letters = open_letters(font.path, font.index, size, self._shaping, self.direction)

@@ -110,7 +110,7 @@ def draw_ink(layout: Layout) -> NDArray[np.uint8]:
 
 
 def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
-    from ocrtrain.synthesis.effects import warp_kernels
+    from ocrtrain.synthesis.effects.kernels import warp
 
     border = 2  # so that the edges of the ink fade out in the resampling
     ink = layout.letters.draw(border)
@@ -128,5 +128,5 @@ def _draw_turned(layout: Layout, start: int, end: int) -> NDArray[np.uint8]:
     line = np.empty((layout.height, end - start, 1), np.uint8)
     none = np.zeros(1, np.uint8)
     places = np.array((at_x, at_y), np.float32)
-    warp_kernels.displace(ink[..., None], places[0], places[1], none, line)
+    warp.displace(ink[..., None], places[0], places[1], none, line)
     return line[..., 0]

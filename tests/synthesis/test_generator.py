@@ -112,7 +112,7 @@ def _cropped(ink: np.ndarray) -> np.ndarray:
 
 
 def _difference(ink: np.ndarray, text: str, path: str) -> float:
-    """Compare with what Pillow draws, at the size that fits best; 1 if none has the shape of `ink`."""
+    """Compare with what Pillow rng, at the size that fits best; 1 if none has the shape of `ink`."""
     found = 1.0
     for size in range(19, 28):
         plain = Image.new("L", (400, 64))

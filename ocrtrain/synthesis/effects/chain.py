@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Effects:
         self,
         steps: Mapping[str, Effect | None] | None,
         least_contrast: float = 0.0,
-        channels: int | None = None,
+        channels: Literal[1, 3] | None = None,
         where: str = "effects",
     ) -> None:
         self.least_contrast, self.where = least_contrast, where
@@ -62,10 +62,10 @@ class Effects:
             if step.share <= 0:
                 continue
             called = f"effect:{key}:{name}"
-            draws = HashedRandom(called)
-            if not draws.chance(step.share):
+            rng = HashedRandom(called)
+            if not rng.chance(step.share):
                 continue
-            changed = step(picture, draws)
+            changed = step(picture, rng)
             if getattr(step, "moves", False):
                 # The clean picture goes along, so that it still tells where the ink is.
                 clean = changed if clean is picture else self._again(step, clean, called)
@@ -88,9 +88,9 @@ class Effects:
         return found
 
     def _again(self, step: Effect, clean: Picture, called: str) -> Picture:
-        draws = HashedRandom(called)
-        draws.chance(step.share)
-        return step(clean, draws)
+        rng = HashedRandom(called)
+        rng.chance(step.share)
+        return step(clean, rng)
 
     def _check(self, name: str, changed: Picture, before: Picture) -> None:
         fits = isinstance(changed, np.ndarray) and changed.dtype == np.uint8 and changed.ndim in (2, 3)
@@ -109,17 +109,17 @@ def contrasts(picture: Picture, clean: Picture) -> NDArray[np.float64]:
     clean: the line in black on white, uint8 [H, W], which tells ink and paper apart. Returns float64 [2, n]:
     the difference of the means and the paper's standard deviation in each part as wide as high that has ink.
     """
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import measures
 
-    found: NDArray[np.float64] = kernels.contrasts(as_channels(picture), as_channels(clean)[..., 0]) / 255
+    found: NDArray[np.float64] = measures.contrasts(as_channels(picture), as_channels(clean)[..., 0]) / 255
     return found
 
 
 def _readable(picture: Picture, clean: Picture, least: float) -> Picture:
     """Mix the clean line into a picture whose ink does not stand out everywhere."""
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import measures
 
-    stands_out, negative = kernels.stands_out(as_channels(picture), as_channels(clean)[..., 0], least)
+    stands_out, negative = measures.stands_out(as_channels(picture), as_channels(clean)[..., 0], least)
     if stands_out:
         return picture
     ideal = ~clean if negative else clean

@@ -1,76 +1,56 @@
-"""What an effect is: a change of a line's picture that leaves its text as it is."""
+"""An effect: a change of a line's picture that leaves its text as it is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.errors import InputError
+from ocrtrain.settings import Share, checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Picture = NDArray[np.uint8]
-Range = Sequence[float]
-
-
-def setting(default: Any, low: float, high: float) -> Any:
-    """Declare an effect's number or range, with the limits that its values must not go beyond."""
-    return field(default=default, metadata={"limits": (low, high)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect(ABC):
-    """Changes a picture by what it draws; `share` is the part of the lines, of 1, that it befalls.
+    """Changes a picture by random numbers; `share` is the part of the lines, of 1, that it is applied to.
 
     A picture is uint8 [H, W] or [H, W, 3] and keeps its height and width. Ranges are (lowest, highest), and
-    lengths are shares of the height, so that lines of any size look alike. Raises `InputError` for a setting
-    beyond its limits. `moves` tells that the ink is elsewhere afterwards.
+    lengths are shares of the height, so that lines of any size look alike. `moves` tells that the ink is
+    elsewhere afterwards. Raises `InputError` for a setting that its annotation does not allow.
     """
 
     moves: ClassVar[bool] = False
 
-    share: float = setting(1.0, 0.0, 1.0)
+    share: Share = 1.0
 
     def __post_init__(self) -> None:
-        for own in fields(self):
-            if "limits" in own.metadata:
-                value, is_range = getattr(self, own.name), isinstance(own.default, Sequence)
-                self._check(own.name, value, is_range, *own.metadata["limits"])
-
-    def _check(self, name: str, value: object, is_range: bool, low: float, high: float) -> None:
-        what = f"{type(self).__name__}: {name}={value}"
-        if not is_range and not _is_number(value, low, high):
-            raise InputError(what, "does not fit", f"give a number from {low:g} to {high:g}.")
-        ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
-        fits = len(ends) == 2 and all(_is_number(end, low, high) for end in ends) and ends[0] <= ends[1]
-        if is_range and not fits:
-            raise InputError(
-                what,
-                "is not a range that fits",
-                f"give the lowest and the highest value, such as [{low:g},{high:g}]; those are the limits.",
-            )
+        kind = type(self)
+        for name, allowed in _settings(kind).items():
+            checked(getattr(self, name), allowed, f"{kind.__name__}: {name}")
 
     @abstractmethod
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
-        """Change `picture` by what is drawn from `draws`; the given array is not written to."""
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
+        """Change `picture` by numbers drawn from `rng`; the given array is not written to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InkEffect(Effect):
     """An effect on ink, written for dark ink on light paper; with light ink, it sees the negative."""
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
-        """Change `picture` by what is drawn from `draws`."""
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
+        """Change `picture` by numbers drawn from `rng`."""
         if is_dark_on_light(picture):
-            return self.on_dark(picture, draws)
-        return ~self.on_dark(~picture, draws)
+            return self.on_dark(picture, rng)
+        return ~self.on_dark(~picture, rng)
 
     @abstractmethod
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Change a picture of dark ink on light paper."""
 
 
@@ -100,12 +80,15 @@ def as_channels(picture: Picture) -> Picture:
 
 
 def _shades(picture: Picture, step_y: int, step_x: int) -> tuple[NDArray[np.uint8], bool]:
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import measures
 
     paper = np.empty(1 if picture.ndim == 2 else picture.shape[2], np.uint8)
-    dark_ink = kernels.shades(as_channels(picture), step_y, step_x, paper)
+    dark_ink = measures.shades(as_channels(picture), step_y, step_x, paper)
     return paper, bool(dark_ink)
 
 
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+@cache
+def _settings(kind: type[Effect]) -> dict[str, Any]:
+    """Give the annotation of each of an effect's settings."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {own.name: hints[own.name] for own in fields(kind)}

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ocrtrain.synthesis.effects.effect import (
-    Effect,
-    Picture,
-    Range,
-    as_channels,
-    is_dark_on_light,
-    paper_of,
-    setting,
-)
-from ocrtrain.synthesis.effects.fields import UNIT, wave, white
+from ocrtrain.settings import Limits, Range, Share
+from ocrtrain.synthesis.effects.effect import Effect, Picture, as_channels, is_dark_on_light, paper_of
+from ocrtrain.synthesis.effects.random_fields import UNIT, wave, white
 from ocrtrain.synthesis.effects.warp import Points, displace, shift_columns
 from ocrtrain.synthesis.hashed_random import HashedRandom
 
@@ -27,14 +20,14 @@ class Wander(Effect):
     """A baseline that goes up and down by `amount`, with waves of `length`."""
 
     moves: ClassVar[bool] = True
-    amount: Range = setting((0.0, 0.04), 0.0, 0.3)
-    length: Range = setting((2.0, 10.0), 0.5, 100.0)
+    amount: Annotated[Range, Limits(0, 0.3)] = (0.0, 0.04)
+    length: Annotated[Range, Limits(0.5, 100)] = (2.0, 10.0)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Move each column up or down."""
         height, width = picture.shape[:2]
-        amount = draws.uniform(*self.amount) * height
-        shifts = wave(draws, width, draws.uniform(*self.length) * height) * np.float32(amount)
+        amount = rng.uniform(*self.amount) * height
+        shifts = wave(rng, width, rng.uniform(*self.length) * height) * np.float32(amount)
         return shift_columns(picture, shifts)
 
 
@@ -43,13 +36,13 @@ class Curve(Effect):
     """A line bent to an arc whose ends and middle are `amount` apart, as on a page that does not lie flat."""
 
     moves: ClassVar[bool] = True
-    amount: Range = setting((0.0, 0.12), 0.0, 0.5)
+    amount: Annotated[Range, Limits(0, 0.5)] = (0.0, 0.12)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Move each column up or down."""
         height, width = picture.shape[:2]
-        amount = draws.uniform(*self.amount) * height * (1 if draws.chance(0.5) else -1)
-        apex = draws.uniform(-0.6, 0.6)
+        amount = rng.uniform(*self.amount) * height * (1 if rng.chance(0.5) else -1)
+        apex = rng.uniform(-0.6, 0.6)
         arc = (np.arange(width, dtype=np.float32) * np.float32(2 / width) - np.float32(1 + apex)) ** 2
         arc -= np.float32(1 / 3 + apex**2)  # its mean: as much goes up as down
         arc *= np.float32(amount / (1 + abs(apex)) ** 2)
@@ -61,14 +54,14 @@ class Rotation(Effect):
     """A line turned by up to so many `degrees`; long ones less, so that their ends move by `rise` at most."""
 
     moves: ClassVar[bool] = True
-    degrees: Range = setting((-1.0, 1.0), -45.0, 45.0)
-    rise: float = setting(0.15, 0.0, 1.0)
+    degrees: Annotated[Range, Limits(-45, 45)] = (-1.0, 1.0)
+    rise: Share = 0.15
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Turn about the middle, counter-clockwise for positive degrees."""
         height, width = picture.shape[:2]
         steepest = math.asin(min(1.0, 2 * self.rise * height / max(width, height)))
-        angle = max(-steepest, min(steepest, math.radians(draws.uniform(*self.degrees))))
+        angle = max(-steepest, min(steepest, math.radians(rng.uniform(*self.degrees))))
         cos, sin = np.float32(math.cos(angle) - 1), np.float32(math.sin(angle))
 
         def turned(x: Points, y: Points) -> tuple[Points, Points]:
@@ -83,12 +76,12 @@ class Slant(Effect):
     """Letters that lean to the right by `amount` columns per row, or to the left."""
 
     moves: ClassVar[bool] = True
-    amount: Range = setting((-0.15, 0.15), -1.0, 1.0)
+    amount: Annotated[Range, Limits(-1, 1)] = (-0.15, 0.15)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Move each row to the left or right."""
         height, width = picture.shape[:2]
-        slope = np.float32(draws.uniform(*self.amount))
+        slope = np.float32(rng.uniform(*self.amount))
 
         def slanted(x: Points, y: Points) -> tuple[Points, Points]:
             return slope * (y - np.float32((height - 1) / 2)), np.zeros_like(y)
@@ -101,15 +94,15 @@ class Perspective(Effect):
     """A line seen from the side: each corner is moved by up to `amount`."""
 
     moves: ClassVar[bool] = True
-    amount: Range = setting((0.0, 0.12), 0.0, 0.4)
+    amount: Annotated[Range, Limits(0, 0.4)] = (0.0, 0.12)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Map four moved corners onto those of the picture."""
         height, width = picture.shape[:2]
-        amount = draws.uniform(*self.amount)
+        amount = rng.uniform(*self.amount)
         right, down = amount * height / width, amount
         corners = [
-            (x + draws.uniform(-right, right), y + draws.uniform(-down, down))
+            (x + rng.uniform(-right, right), y + rng.uniform(-down, down))
             for x, y in ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
         ]
         a, b, c, d, e, f, g, h = (np.float32(number) for number in _from_square(corners))
@@ -128,17 +121,17 @@ class Elastic(Effect):
     """Paper warped in patches of size `length`, by `amount` in all directions."""
 
     moves: ClassVar[bool] = True
-    amount: Range = setting((0.0, 0.02), 0.0, 0.2)
-    length: Range = setting((0.3, 1.0), 0.1, 10.0)
+    amount: Annotated[Range, Limits(0, 0.2)] = (0.0, 0.02)
+    length: Annotated[Range, Limits(0.1, 10)] = (0.3, 1.0)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Look a little beside each point."""
         height = picture.shape[0]
-        amount = np.float32(draws.uniform(*self.amount) * height / (2 * UNIT))
-        cell = draws.uniform(*self.length) * height
+        amount = np.float32(rng.uniform(*self.amount) * height / (2 * UNIT))
+        cell = rng.uniform(*self.length) * height
 
         def warped(x: Points, y: Points) -> tuple[Points, Points]:
-            beside = white(draws, 2 * x.size).clip(-2 * UNIT, 2 * UNIT) * amount
+            beside = white(rng, 2 * x.size).clip(-2 * UNIT, 2 * UNIT) * amount
             return beside[: x.size].reshape(x.shape), beside[x.size :].reshape(x.shape)
 
         return displace(picture, warped, cell)
@@ -149,12 +142,12 @@ class Crop(Effect):
     """A line cut out tightly or loosely: `room` is left above its ink, and below it."""
 
     moves: ClassVar[bool] = True
-    room: Range = setting((0.0, 0.2), 0.0, 0.4)
+    room: Annotated[Range, Limits(0, 0.4)] = (0.0, 0.2)
 
-    def __call__(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Stretch or squeeze the rows so that the ink lies where the room says."""
         height = picture.shape[0]
-        above, below = (draws.uniform(*self.room) * height for _ in range(2))
+        above, below = (rng.uniform(*self.room) * height for _ in range(2))
         top, bottom = ink_rows(picture)
         # Not by more than a third of the present size: a dash is no letter.
         scale = max(2 / 3, min(3 / 2, (bottom - top) / max(height - above - below, 1.0)))
@@ -168,9 +161,9 @@ class Crop(Effect):
 
 def ink_rows(picture: Picture) -> tuple[int, int]:
     """Find the first row that has ink, and the one after the last; all of them if none stands out."""
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import measures
 
-    top, bottom = kernels.ink_rows(as_channels(picture), paper_of(picture), is_dark_on_light(picture))
+    top, bottom = measures.ink_rows(as_channels(picture), paper_of(picture), is_dark_on_light(picture))
     return int(top), int(bottom)
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.synthesis.effects.effect import (
-    InkEffect,
-    Picture,
-    Range,
-    as_channels,
-    grey_of,
-    paper_of,
-    setting,
-)
-from ocrtrain.synthesis.effects.fields import UNIT, place, white
+from ocrtrain.settings import Limits, Range
+from ocrtrain.synthesis.effects.effect import InkEffect, Picture, as_channels, grey_of, paper_of
 from ocrtrain.synthesis.effects.pixels import gaussian_blur, ramp, taken_off
+from ocrtrain.synthesis.effects.random_fields import UNIT, field_crop, white
 from ocrtrain.synthesis.effects.warp import shift_columns
 from ocrtrain.synthesis.hashed_random import HashedRandom
 
@@ -26,17 +20,17 @@ from ocrtrain.synthesis.hashed_random import HashedRandom
 class Stroke(InkEffect):
     """Strokes wider by `amount` on each side; narrower where it is negative."""
 
-    amount: Range = setting((-0.01, 0.03), -0.1, 0.2)
+    amount: Annotated[Range, Limits(-0.1, 0.2)] = (-0.01, 0.03)
 
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Spread the darkest (or the lightest) of each pixel's neighbours."""
-        from ocrtrain.synthesis.effects import kernels
+        from ocrtrain.synthesis.effects.kernels import filters
 
-        pixels = draws.uniform(*self.amount) * picture.shape[0]
+        pixels = rng.uniform(*self.amount) * picture.shape[0]
         left = abs(pixels)
         while left > 1 / 256:
             out = np.empty_like(picture, order="C")
-            kernels.spread(as_channels(picture), pixels > 0, np.float32(min(left, 1.0)), as_channels(out))
+            filters.spread(as_channels(picture), pixels > 0, np.float32(min(left, 1.0)), as_channels(out))
             picture = out
             left -= 1
         return picture
@@ -46,22 +40,22 @@ class Stroke(InkEffect):
 class Bleed(InkEffect):
     """Ink that runs into the paper: softened by `radius`, darkened by `gain`, with `rough` edges."""
 
-    radius: Range = setting((0.01, 0.03), 0.0, 0.1)
-    gain: Range = setting((1.2, 2.0), 1.0, 4.0)
-    rough: Range = setting((0.0, 0.4), 0.0, 1.0)
+    radius: Annotated[Range, Limits(0, 0.1)] = (0.01, 0.03)
+    gain: Annotated[Range, Limits(1, 4)] = (1.2, 2.0)
+    rough: Annotated[Range, Limits(0, 1)] = (0.0, 0.4)
 
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Blur, then take more of the ink than there was, here more and there less."""
-        from ocrtrain.synthesis.effects import field_kernels
+        from ocrtrain.synthesis.effects.kernels import fields
 
-        radius = draws.uniform(*self.radius) * picture.shape[0]
-        gain, rough = draws.uniform(*self.gain), draws.uniform(*self.rough)
-        where = place(draws, picture.shape[:2], 2.0)
+        radius = rng.uniform(*self.radius) * picture.shape[0]
+        gain, rough = rng.uniform(*self.gain), rng.uniform(*self.rough)
+        crop = field_crop(rng, picture.shape[:2], 2.0)
         strength = ramp(2 * rough * gain / 255, (1 - rough) * gain, 1.0)
         paper = paper_of(picture)
         ink = gaussian_blur(np.subtract(np.maximum(picture, paper), picture), radius)
         out = np.empty_like(picture, order="C")
-        field_kernels.bleed(as_channels(picture), paper, as_channels(ink), *where, strength, as_channels(out))
+        fields.bleed(as_channels(picture), paper, as_channels(ink), *crop, strength, as_channels(out))
         return out
 
 
@@ -69,30 +63,30 @@ class Bleed(InkEffect):
 class Fade(InkEffect):
     """Ink that is pale in places of size `length`, by up to `amount` of its darkness."""
 
-    amount: Range = setting((0.0, 0.5), 0.0, 0.95)
-    length: Range = setting((0.3, 3.0), 0.02, 4.0)
+    amount: Annotated[Range, Limits(0, 0.95)] = (0.0, 0.5)
+    length: Annotated[Range, Limits(0.02, 4)] = (0.3, 3.0)
 
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Take from the ink what a random field says."""
-        amount = draws.uniform(*self.amount)
-        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
-        return taken_off(picture, where, ramp(amount / 255, 0.0))
+        amount = rng.uniform(*self.amount)
+        crop = field_crop(rng, picture.shape[:2], rng.uniform(*self.length) * picture.shape[0])
+        return taken_off(picture, crop, ramp(amount / 255, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wear(InkEffect):
     """Ink that is missing from `amount` of the area, in spots of size `length`, to the `depth` of 1."""
 
-    amount: Range = setting((0.0, 0.15), 0.0, 0.6)
-    length: Range = setting((0.03, 0.12), 0.02, 1.0)
-    depth: Range = setting((0.3, 1.0), 0.0, 1.0)
+    amount: Annotated[Range, Limits(0, 0.6)] = (0.0, 0.15)
+    length: Annotated[Range, Limits(0.02, 1)] = (0.03, 0.12)
+    depth: Annotated[Range, Limits(0, 1)] = (0.3, 1.0)
 
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Take ink off where a random field is highest."""
-        amount, depth = draws.uniform(*self.amount), draws.uniform(*self.depth)
-        where = place(draws, picture.shape[:2], draws.uniform(*self.length) * picture.shape[0])
+        amount, depth = rng.uniform(*self.amount), rng.uniform(*self.depth)
+        crop = field_crop(rng, picture.shape[:2], rng.uniform(*self.length) * picture.shape[0])
         # A slope of an eighth of the values, so that spots have no hard edges.
-        return taken_off(picture, where, ramp(depth / 32, -depth * 255 * (1 - amount) / 32, 0.0, depth))
+        return taken_off(picture, crop, ramp(depth / 32, -depth * 255 * (1 - amount) / 32, 0.0, depth))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +97,16 @@ class Strikes(InkEffect):
     their strokes are wider.
     """
 
-    force: Range = setting((0.0, 0.5), 0.0, 0.95)
-    offset: Range = setting((0.0, 0.03), 0.0, 0.1)
-    bold: Range = setting((0.0, 0.2), 0.0, 1.0)
+    force: Annotated[Range, Limits(0, 0.95)] = (0.0, 0.5)
+    offset: Annotated[Range, Limits(0, 0.1)] = (0.0, 0.03)
+    bold: Annotated[Range, Limits(0, 1)] = (0.0, 0.2)
 
-    def on_dark(self, picture: Picture, draws: HashedRandom) -> Picture:
+    def on_dark(self, picture: Picture, rng: HashedRandom) -> Picture:
         """Find the letters by their columns and change each."""
         height = picture.shape[0]
-        force, offset, bold = (draws.uniform(*span) for span in (self.force, self.offset, self.bold))
+        force, offset, bold = (rng.uniform(*span) for span in (self.force, self.offset, self.bold))
         letter, count = _letters(picture)
-        numbers = white(draws, 3 * count).reshape(3, count) / np.float32(UNIT)
+        numbers = white(rng, 3 * count).reshape(3, count) / np.float32(UNIT)
         moved = np.clip(numbers[0], -2, 2) * np.float32(offset * height / 2)
         paler = np.clip(np.abs(numbers[1]) / 2, 0, 1) * np.float32(255)
         struck = shift_columns(picture, moved[letter]) if offset > 0 else picture

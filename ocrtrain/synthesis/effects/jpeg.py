@@ -30,15 +30,15 @@ _MIDDLE = np.array([0, 128, 128], np.float32)
 
 def compressed(picture: Picture, quality: int) -> Picture:
     """Give `picture` as it comes back from a JPEG file of that quality, 1 to 100, colours at full size."""
-    from ocrtrain.synthesis.effects import jpeg_kernel
+    from ocrtrain.synthesis.effects.kernels import jpeg
 
     if picture.ndim == 2:
         plane = picture.astype(np.float32)
-        jpeg_kernel.quantise_blocks(plane, _cosines(), _steps(_BRIGHTNESS, quality), plane)
+        jpeg.quantise_blocks(plane, _cosines(), _steps(_BRIGHTNESS, quality), plane)
         return np.rint(plane).astype(np.uint8)
     planes = np.ascontiguousarray(np.rint(picture @ _TO_YCC.T + _MIDDLE).transpose(2, 0, 1))
     for plane, table in zip(planes, (_BRIGHTNESS, _COLOUR, _COLOUR), strict=True):
-        jpeg_kernel.quantise_blocks(plane, _cosines(), _steps(table, quality), plane)
+        jpeg.quantise_blocks(plane, _cosines(), _steps(table, quality), plane)
     colours = (np.rint(planes).transpose(1, 2, 0) - _MIDDLE) @ _TO_RGB.T
     return np.rint(colours).clip(0, 255).astype(np.uint8)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.synthesis.effects.effect import Picture, as_channels, paper_of
-from ocrtrain.synthesis.effects.fields import UNIT, Place, white
+from ocrtrain.synthesis.effects.random_fields import UNIT, FieldCrop, white
 from ocrtrain.synthesis.hashed_random import HashedRandom
 
 Ramp = NDArray[np.float32]  # see `ramp`
@@ -22,9 +22,9 @@ def otsu(grey: Picture) -> tuple[float, float]:
 
     N. Otsu, A Threshold Selection Method from Gray-Level Histograms (1979).
     """
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import measures
 
-    dark, light = kernels.otsu(as_channels(grey), 2)
+    dark, light = measures.otsu(as_channels(grey), 2)
     if dark < 0:
         return light - 32, 64.0  # one shade: it is paper
     return (dark + light) / 2, light - dark
@@ -34,7 +34,7 @@ def gaussian_blur(picture: Picture, deviation: float) -> Picture:
     """Blur by a Gaussian of this standard deviation in pixels; what lies beyond an edge is like the edge."""
     if deviation < _SHARP:
         return picture
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import filters
 
     reach = max(1, math.ceil(2.5 * deviation))
     # The Gaussian's share of each pixel, not its value at the middle: right for small deviations, too.
@@ -42,16 +42,16 @@ def gaussian_blur(picture: Picture, deviation: float) -> Picture:
     shares = [below[0], *((below[k] - below[k - 1]) / 2 for k in range(1, reach + 1))]
     weights = np.array([share / below[-1] for share in shares], np.float32)
     out = np.empty_like(picture, order="C")
-    kernels.gaussian(as_channels(picture), weights, as_channels(out))
+    filters.gaussian(as_channels(picture), weights, as_channels(out))
     return out
 
 
 def shaded(picture: Picture, light: NDArray[np.float32]) -> Picture:
     """Multiply a picture by light [H, W]."""
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     out = np.empty_like(picture, order="C")
-    field_kernels.shade(as_channels(picture), np.ascontiguousarray(light), as_channels(out))
+    fields.shade(as_channels(picture), np.ascontiguousarray(light), as_channels(out))
     return out
 
 
@@ -59,37 +59,37 @@ def shaded_slope(
     picture: Picture, across: NDArray[np.float32], down: NDArray[np.float32], ramp: Ramp
 ) -> Picture:
     """Multiply a picture by the ramp of across [W] + down [H]."""
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     out = np.empty_like(picture, order="C")
-    field_kernels.shade_slope(as_channels(picture), across, down, ramp, as_channels(out))
+    fields.shade_slope(as_channels(picture), across, down, ramp, as_channels(out))
     return out
 
 
-def shaded_by(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+def shaded_by(picture: Picture, crop: FieldCrop, ramp: Ramp) -> Picture:
     """Multiply a picture by the ramp of a field."""
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     out = np.empty_like(picture, order="C")
-    field_kernels.shade_field(as_channels(picture), *where, ramp, as_channels(out))
+    fields.shade_field(as_channels(picture), *crop, ramp, as_channels(out))
     return out
 
 
-def added_to(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+def added_to(picture: Picture, crop: FieldCrop, ramp: Ramp) -> Picture:
     """Add the ramp of a field to a picture."""
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     out = np.empty_like(picture, order="C")
-    field_kernels.add_field(as_channels(picture), *where, ramp, as_channels(out))
+    fields.add_field(as_channels(picture), *crop, ramp, as_channels(out))
     return out
 
 
-def taken_off(picture: Picture, where: Place, ramp: Ramp) -> Picture:
+def taken_off(picture: Picture, crop: FieldCrop, ramp: Ramp) -> Picture:
     """Take the ramp of a field, a share of 1, of dark ink away."""
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     out = np.empty_like(picture, order="C")
-    field_kernels.take_off(as_channels(picture), paper_of(picture), *where, ramp, as_channels(out))
+    fields.take_off(as_channels(picture), paper_of(picture), *crop, ramp, as_channels(out))
     return out
 
 
@@ -98,12 +98,12 @@ def ramp(slope: float, start: float, low: float = -np.inf, high: float = np.inf)
     return np.array((slope, start, low, high), np.float32)
 
 
-def add_noise(picture: Picture, deviation: float, draws: HashedRandom) -> Picture:
+def add_noise(picture: Picture, deviation: float, rng: HashedRandom) -> Picture:
     """Add Gaussian noise of this standard deviation (in units of 255) to every value; uses up one number."""
-    from ocrtrain.synthesis.effects import kernels
+    from ocrtrain.synthesis.effects.kernels import filters
 
-    stretch = white(draws, picture.size)
+    stretch = white(rng, picture.size)
     out = np.empty_like(picture, order="C")
     values = as_channels(picture).reshape(-1)
-    kernels.add_noise(values, stretch, np.float32(deviation / UNIT), out.reshape(-1))
+    filters.add_noise(values, stretch, np.float32(deviation / UNIT), out.reshape(-1))
     return out

@@ -14,11 +14,11 @@ Points = NDArray[np.float32]
 
 def shift_columns(picture: Picture, shifts: NDArray[np.float32]) -> Picture:
     """Move column x down by shifts[x] pixels, float32 [W]; paper fills what comes in."""
-    from ocrtrain.synthesis.effects import warp_kernels
+    from ocrtrain.synthesis.effects.kernels import warp
 
     out = np.empty_like(picture, order="C")
-    steps = np.rint(shifts * np.float32(warp_kernels.STEPS)).astype(np.int32)
-    warp_kernels.shift_columns(as_channels(picture), steps, paper_of(picture), as_channels(out))
+    steps = np.rint(shifts * np.float32(warp.STEPS)).astype(np.int32)
+    warp.shift_columns(as_channels(picture), steps, paper_of(picture), as_channels(out))
     return out
 
 
@@ -30,7 +30,7 @@ def displace(
     displacement(x, y) takes the points of a grid, float32 [rows, columns] each, and returns how far to the
     right and down of each to look. Between the points, `cell` pixels apart at most, it is interpolated.
     """
-    from ocrtrain.synthesis.effects import warp_kernels
+    from ocrtrain.synthesis.effects.kernels import warp
 
     height, width = picture.shape[:2]
     rows, columns = (max(2, int(np.ceil(size / max(cell, 2.0))) + 1) for size in (height, width))
@@ -40,5 +40,5 @@ def displace(
     y[:] = np.arange(rows, dtype=np.float32)[:, None] * np.float32((height - 1) / (rows - 1))
     right, down = displacement(x, y)
     out = np.empty_like(picture, order="C")
-    warp_kernels.displace(as_channels(picture), x + right, y + down, paper_of(picture), as_channels(out))
+    warp.displace(as_channels(picture), x + right, y + down, paper_of(picture), as_channels(out))
     return out

@@ -44,8 +44,8 @@ class _Corpus(TextSource):
     def _prepare(self, lines: Sequence[str]) -> None:
         """Make of the files' lines what `draw` needs."""
 
-    def _varied(self, text: str, draws: HashedRandom) -> str:
-        if self.capitals_share and draws.chance(self.capitals_share):
+    def _varied(self, text: str, rng: HashedRandom) -> str:
+        if self.capitals_share and rng.chance(self.capitals_share):
             # Some letters have two capitals (ß), so that the text may have become too long.
             varied = in_capitals(text, self._symbols)
             return varied if len(varied) <= self.max_length else text
@@ -85,8 +85,8 @@ class Lines(_Corpus):
                 f"break lines after {LONGEST} characters at most, or draw parts of them: texts=corpus.",
             )
 
-    def draw(self, draws: HashedRandom) -> str:
-        return self._varied(draws.pick(self.texts), draws)
+    def draw(self, rng: HashedRandom) -> str:
+        return self._varied(rng.pick(self.texts), rng)
 
     def repertoires(self) -> set[frozenset[str]]:
         found = {frozenset(text) for text in self.texts}
@@ -144,24 +144,24 @@ class Words(_Corpus):
         self._tokens = tuple(part for word in words for part in _broken(word, self.max_length))
         self._punctuation = Punctuation(self._symbols)
 
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         low, high = self.words
-        count = low + draws.below(high - low + 1)
+        count = low + rng.below(high - low + 1)
         words: list[str] = []
         room = self.max_length
         for _ in range(count):
-            word = draws.pick(self._tokens)
+            word = rng.pick(self._tokens)
             if words and len(word) > room:
                 break
             room -= len(word) + 1
             words.append(word)
         if self.title_share:
-            words = [capitalized(w, self._symbols) if draws.chance(self.title_share) else w for w in words]
+            words = [capitalized(w, self._symbols) if rng.chance(self.title_share) else w for w in words]
         if self.punctuation_share:
             for place in range(len(words)):
-                if draws.chance(self.punctuation_share):
-                    self._punctuation.put(words, place, draws)
-        return self._varied(shorten(" ".join(words), self.max_length), draws)
+                if rng.chance(self.punctuation_share):
+                    self._punctuation.put(words, place, rng)
+        return self._varied(shorten(" ".join(words), self.max_length), rng)
 
     def repertoires(self) -> list[frozenset[str]]:
         # A text mixes any words, and one font has to have all of them.

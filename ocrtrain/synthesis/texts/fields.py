@@ -69,15 +69,15 @@ class Fields(TextSource):
             usual[locale].update(*texts)
         self._allowed = {locale: known & symbols for locale, symbols in usual.items()}
 
-    def draw(self, draws: HashedRandom) -> str:
-        locale, field = draws.pick(self._kinds)
+    def draw(self, rng: HashedRandom) -> str:
+        locale, field = rng.pick(self._kinds)
         allowed = self._allowed[locale]
         for _ in range(_TRIES):
-            text = self._text(locale, field, draws.below(1 << 32))
+            text = self._text(locale, field, rng.below(1 << 32))
             if text and allowed.issuperset(text):
                 return text
         left = " ".join("".join(c if c in allowed else " " for c in text).split())
-        return left or self.draw(draws)
+        return left or self.draw(rng)
 
     def _text(self, locale: str, field: str, seed: int) -> str:
         faker = _faker(locale)

@@ -56,19 +56,19 @@ class MadeUp(TextSource):
             for zero in sorted(zeros)
         ]
 
-    def draw(self, draws: HashedRandom) -> str:
-        syllables, space = draws.pick(self._scripts)
-        target = self.min_length + draws.below(self.max_length - self.min_length + 1)
+    def draw(self, rng: HashedRandom) -> str:
+        syllables, space = rng.pick(self._scripts)
+        target = self.min_length + rng.below(self.max_length - self.min_length + 1)
         words: list[str] = []
-        length, begins = 0, draws.chance(0.4)
+        length, begins = 0, rng.chance(0.4)
         while length < target:
-            words.append(self._token(syllables, begins, draws))
-            if draws.chance(0.15):
-                self._punctuation.put(words, len(words) - 1, draws)
+            words.append(self._token(syllables, begins, rng))
+            if rng.chance(0.15):
+                self._punctuation.put(words, len(words) - 1, rng)
             begins = words[-1][-1] in _STOPS
             length = sum(map(len, words)) + len(words) - 1
         text = shorten(space.join(words), self.max_length, self.min_length)
-        kind = draws.uniform()
+        kind = rng.uniform()
         if kind < 0.05:
             return self._fitting(in_capitals(text, self._symbols), text)
         if kind < 0.15 and "-" in self._symbols and text[-1].isalpha() and space:
@@ -78,29 +78,29 @@ class MadeUp(TextSource):
     def _fitting(self, changed: str, text: str) -> str:
         return changed if len(changed) <= self.max_length else text
 
-    def _token(self, syllables: Syllables, begins: bool, draws: HashedRandom) -> str:
-        kind = draws.uniform()
+    def _token(self, syllables: Syllables, begins: bool, rng: HashedRandom) -> str:
+        kind = rng.uniform()
         if kind < 0.07 and self._digits:
-            return self._number(draws)
-        word = syllables.word(draws)
+            return self._number(rng)
+        word = syllables.word(rng)
         if kind < 0.09:
             return in_capitals(word, self._symbols)
         if kind < 0.11 and "." in self._symbols:
             return capitalized(word[0], self._symbols) + "."
         if kind < 0.13 and "-" in self._symbols:
-            return f"{word}-{syllables.word(draws)}"
+            return f"{word}-{syllables.word(rng)}"
         if kind < 0.14 and "’" in self._symbols:
             return f"{word}’{word[-1]}"
         return capitalized(word, self._symbols) if begins or kind < 0.24 else word
 
-    def _number(self, draws: HashedRandom) -> str:
-        digits = draws.pick(self._digits)
-        number = "".join([draws.pick(digits) for _ in range(1 + draws.below(4))])
-        kind = draws.uniform()
+    def _number(self, rng: HashedRandom) -> str:
+        digits = rng.pick(self._digits)
+        number = "".join([rng.pick(digits) for _ in range(1 + rng.below(4))])
+        kind = rng.uniform()
         if kind < 0.25 and (points := [c for c in ".,:/-" if c in self._symbols]):
-            return number + draws.pick(points) + draws.pick(digits) + draws.pick(digits)
+            return number + rng.pick(points) + rng.pick(digits) + rng.pick(digits)
         if kind < 0.4 and (units := [c for c in "%°$€£§" if c in self._symbols]):
-            unit = draws.pick(units)
+            unit = rng.pick(units)
             return unit + number if unit in "$£§" else number + unit
         return number
 

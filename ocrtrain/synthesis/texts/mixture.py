@@ -59,20 +59,20 @@ class Mixture(TextSource):
         if self.floor:
             self._raise_floor(charset)
 
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         if not self._rare:
-            return self._drawn_text(draws)
-        text = self._drawn_text(draws)
-        count = int(self._replaced * len(text) + draws.uniform())
+            return self._drawn_text(rng)
+        text = self._drawn_text(rng)
+        count = int(self._replaced * len(text) + rng.uniform())
         for _ in range(count):
-            rare = self._rare[min(bisect_right(self._rare_ends, draws.uniform()), len(self._rare) - 1)]
-            text = _replace(text, rare, draws)
+            rare = self._rare[min(bisect_right(self._rare_ends, rng.uniform()), len(self._rare) - 1)]
+            text = _replace(text, rare, rng)
         return text
 
-    def _drawn_text(self, draws: HashedRandom) -> str:
+    def _drawn_text(self, rng: HashedRandom) -> str:
         if not self._ends:
-            return self._drawn[0].draw(draws)
-        return self._drawn[bisect_right(self._ends, draws.uniform())].draw(draws)
+            return self._drawn[0].draw(rng)
+        return self._drawn[bisect_right(self._ends, rng.uniform())].draw(rng)
 
     def _raise_floor(self, charset: Charset) -> None:
         """Find the share of characters to replace, and by what, so that no symbol is below the floor.
@@ -117,14 +117,14 @@ class Mixture(TextSource):
         return {"sources": sources, "floor": self.floor}
 
 
-def _replace(text: str, symbol: str, draws: HashedRandom) -> str:
+def _replace(text: str, symbol: str, rng: HashedRandom) -> str:
     """Put `symbol` in the place of one character, of its own kind if one is soon found; or nowhere."""
     alone = stands_alone(symbol)
     for _ in range(_PLACES):
-        place = draws.below(len(text))
+        place = rng.below(len(text))
         if alone and _kind(text[place]) == _kind(symbol) and (changed := _changed(text, place, symbol)):
             return changed
-    start = draws.below(len(text))
+    start = rng.below(len(text))
     for place in (*range(start, len(text)), *range(start)):
         if changed := _changed(text, place, symbol):
             return changed

@@ -66,7 +66,7 @@ class NGrams(TextSource):
             for context, following in counts.items()
         }
 
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         before = self.order - 1
         text = ""
         while len(text) < self.min_length:
@@ -75,7 +75,7 @@ class NGrams(TextSource):
             # One more than may stay, so that a word at the edge is seen to be cut.
             while len(text) <= self.max_length:
                 symbols, counts = self._next[context]
-                symbol = symbols[bisect_right(counts, draws.below(counts[-1]))]
+                symbol = symbols[bisect_right(counts, rng.below(counts[-1]))]
                 if symbol == _END:
                     break
                 text += symbol

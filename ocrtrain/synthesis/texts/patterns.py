@@ -32,11 +32,11 @@ class _Symbols:
     low: int = 1
     high: int = 1
 
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         if self.high == 1 == self.low and len(self.choices) == 1:
             return self.choices[0]
-        count = self.low if self.low == self.high else self.low + draws.below(self.high - self.low + 1)
-        return "".join([draws.pick(self.choices) for _ in range(count)])
+        count = self.low if self.low == self.high else self.low + rng.below(self.high - self.low + 1)
+        return "".join([rng.pick(self.choices) for _ in range(count)])
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -55,8 +55,8 @@ class _Number:
     high: int
     width: int
 
-    def draw(self, draws: HashedRandom) -> str:
-        return f"{self.low + draws.below(self.high - self.low + 1):0{self.width}}"
+    def draw(self, rng: HashedRandom) -> str:
+        return f"{self.low + rng.below(self.high - self.low + 1):0{self.width}}"
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -120,9 +120,9 @@ class Patterns(TextSource):
             )
         return self.patterns
 
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         for _ in range(100):
-            text = normalize("".join([piece.draw(draws) for piece in draws.pick(self._templates)]))
+            text = normalize("".join([piece.draw(rng) for piece in rng.pick(self._templates)]))
             if text := " ".join(text.split()):
                 return text
         raise _wrong(", ".join(self.patterns), "gives empty texts", "have it say something always.")

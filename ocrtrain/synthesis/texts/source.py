@@ -34,7 +34,7 @@ class TextSource(ABC):
         """Make ready to draw texts of `charset`; raises `InputError` if it cannot write what it must."""
 
     @abstractmethod
-    def draw(self, draws: HashedRandom) -> str:
+    def draw(self, rng: HashedRandom) -> str:
         """Draw one text."""
 
     @abstractmethod

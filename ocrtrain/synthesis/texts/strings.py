@@ -51,15 +51,15 @@ class RandomStrings(TextSource):
             raise InputError("charset", "has nothing but spaces and marks", "add letters or digits to it.")
         self._all_stand_alone = len(self._standalone) == len(self._picked)
 
-    def draw(self, draws: HashedRandom) -> str:
-        length = self.min_length + draws.below(self.max_length - self.min_length + 1)
+    def draw(self, rng: HashedRandom) -> str:
+        length = self.min_length + rng.below(self.max_length - self.min_length + 1)
         if self._all_stand_alone:
-            return "".join([draws.pick(self._picked) for _ in range(length)])
+            return "".join([rng.pick(self._picked) for _ in range(length)])
         text = ""
         for position in range(length):
-            symbol = draws.pick(self._picked)
+            symbol = rng.pick(self._picked)
             if not stands_alone(symbol) and not self._fits(text, symbol, position == length - 1):
-                symbol = draws.pick(self._standalone)
+                symbol = rng.pick(self._standalone)
             text += symbol
         return text
 

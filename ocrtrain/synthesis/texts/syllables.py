@@ -35,8 +35,8 @@ class _Weighted:
         total = sum(weights)
         self._ends = [end / total for end in accumulate(weights)][:-1]
 
-    def draw(self, draws: HashedRandom) -> str:
-        return self.items[bisect_right(self._ends, draws.uniform())]
+    def draw(self, rng: HashedRandom) -> str:
+        return self.items[bisect_right(self._ends, rng.uniform())]
 
 
 class Syllables:
@@ -60,32 +60,32 @@ class Syllables:
         self._beginnings = [cluster for cluster in _BEGINNINGS if set(cluster) <= known]
         self._endings = [cluster for cluster in _ENDINGS if set(cluster) <= known]
 
-    def word(self, draws: HashedRandom) -> str:
+    def word(self, rng: HashedRandom) -> str:
         """Make one word, without capitals where there are small letters."""
-        count = 1 + bisect_right(_OF_SYLLABLES, draws.uniform())
+        count = 1 + bisect_right(_OF_SYLLABLES, rng.uniform())
         if self._alphabetic:
-            return "".join([self._syllable(draws) for _ in range(count)])
-        return "".join([self._letter(draws) for _ in range(2 * count)])
+            return "".join([self._syllable(rng) for _ in range(count)])
+        return "".join([self._letter(rng) for _ in range(2 * count)])
 
-    def _syllable(self, draws: HashedRandom) -> str:
+    def _syllable(self, rng: HashedRandom) -> str:
         onset = nucleus = coda = ""
-        kind = draws.uniform()
+        kind = rng.uniform()
         if kind > 0.3 or not self._beginnings:
-            onset = self._consonants.draw(draws)
+            onset = self._consonants.draw(rng)
         elif kind > 0.15:
-            onset = draws.pick(self._beginnings)
-        nucleus = self._vowels.draw(draws)
-        kind = draws.uniform()
+            onset = rng.pick(self._beginnings)
+        nucleus = self._vowels.draw(rng)
+        kind = rng.uniform()
         if kind < 0.3:
-            coda = self._consonants.draw(draws)
+            coda = self._consonants.draw(rng)
         elif kind < 0.38 and self._endings:
-            coda = draws.pick(self._endings)
+            coda = rng.pick(self._endings)
         return onset + nucleus + coda
 
-    def _letter(self, draws: HashedRandom) -> str:
-        letter = draws.pick(self._letters)
+    def _letter(self, rng: HashedRandom) -> str:
+        letter = rng.pick(self._letters)
         fitting = self._marks.get(letter)
-        return letter + draws.pick(fitting) if fitting and draws.chance(0.4) else letter
+        return letter + rng.pick(fitting) if fitting and rng.chance(0.4) else letter
 
 
 def _base(letter: str) -> str:

@@ -30,12 +30,12 @@ class Punctuation:
         self.behind: Sequence[str] = [mark for mark in _BEHIND if mark in symbols]
         self.around: Sequence[str] = [pair for pair in _AROUND if all(mark in symbols for mark in pair)]
 
-    def put(self, words: list[str], place: int, draws: HashedRandom) -> None:
+    def put(self, words: list[str], place: int, rng: HashedRandom) -> None:
         """Put a mark behind `words[place]`, or a pair around that word and perhaps the next ones."""
-        if self.around and draws.chance(0.25):
-            pair = draws.pick(self.around)
-            last = min(place + draws.below(3), len(words) - 1)
+        if self.around and rng.chance(0.25):
+            pair = rng.pick(self.around)
+            last = min(place + rng.below(3), len(words) - 1)
             words[place] = pair[0] + words[place]
             words[last] += pair[1]
         elif self.behind:
-            words[place] += draws.pick(self.behind)
+            words[place] += rng.pick(self.behind)

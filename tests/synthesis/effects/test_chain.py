@@ -31,9 +31,9 @@ def test_steps_follow_each_other_and_none_is_left_out() -> None:
     assert list(both.steps) == ["first", "second"]
 
     def alone(effect: Effect, key: str, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        draws = HashedRandom(f"effect:{key}:line")
-        assert draws.chance(1.0)
-        return effect(picture, draws)
+        rng = HashedRandom(f"effect:{key}:line")
+        assert rng.chance(1.0)
+        return effect(picture, rng)
 
     expected = alone(blur, "second", alone(wander, "first", clean()))
     np.testing.assert_array_equal(both(clean(), "line"), expected)
@@ -62,7 +62,7 @@ def test_what_is_no_effect_is_refused() -> None:
     class Larger:
         share = 1.0
 
-        def __call__(self, picture: NDArray[np.uint8], draws: HashedRandom) -> NDArray[np.uint8]:
+        def __call__(self, picture: NDArray[np.uint8], rng: HashedRandom) -> NDArray[np.uint8]:
             return np.pad(picture, 1)
 
     chain = Effects({"mine": Larger()}, where="synthesis.effects")  # type: ignore[dict-item]
@@ -74,7 +74,7 @@ def test_an_effect_of_ones_own_needs_no_base_class() -> None:
     class Negative:
         share = 1.0
 
-        def __call__(self, picture: NDArray[np.uint8], draws: HashedRandom) -> NDArray[np.uint8]:
+        def __call__(self, picture: NDArray[np.uint8], rng: HashedRandom) -> NDArray[np.uint8]:
             return ~picture
 
     chain = Effects({"mine": Negative()}, least_contrast=0.1)  # type: ignore[dict-item]

@@ -1,11 +1,11 @@
-"""Every effect: a function of its draws, of the same size, nothing at zero strength, in grey and colour."""
+"""Every effect: a function of its rng, of the same size, nothing at zero strength, in grey and colour."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -113,10 +113,12 @@ def test_lines_of_any_size_are_taken(kind: type[Effect]) -> None:
 def test_settings_beyond_their_limits_are_refused(kind: type[Effect]) -> None:
     with pytest.raises(InputError, match=rf"{name(kind)}: share=1\.5"):
         kind(share=1.5)
+    hints = get_type_hints(kind, include_extras=True)
     for own in fields(kind):
-        if "limits" not in own.metadata:
+        if own.name == "channels":
             continue
-        low, high = own.metadata["limits"]
+        (limits,) = hints[own.name].__metadata__
+        low, high = limits.least, limits.most
         wrong: list[Any] = [low - 1, high + 1, None, "a"]
         if not isinstance(own.default, int | float):
             wrong = [(low - 1, high), (low, high + 1), (high, low), (low,), low, "ab", None]

@@ -25,32 +25,32 @@ _LONGEST = 128
 _SAMPLES = 64
 
 
-def white(draws: HashedRandom, size: int) -> NDArray[np.int16]:
+def white(rng: HashedRandom, size: int) -> NDArray[np.int16]:
     """Give `size` Gaussian numbers with a standard deviation of `UNIT`, int16, not to be written to.
 
     Uses up one number: where in one long sequence to begin.
     """
     sequence = _noise()
-    start = draws.below(len(sequence))
+    start = rng.below(len(sequence))
     stretch = sequence[start : start + size]
     while len(stretch) < size:
         stretch = np.concatenate([stretch, sequence[: size - len(stretch)]])
     return stretch
 
 
-Place = tuple[NDArray[np.uint8], int, int]
+FieldCrop = tuple[NDArray[np.uint8], int, int]
 
 
-def smooth(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> NDArray[np.uint8]:
+def smooth(rng: HashedRandom, shape: tuple[int, int], wavelength: float) -> NDArray[np.uint8]:
     """Give a random field without edges, uint8 [H, W], every value equally likely; not to be written to.
 
-    See `place`.
+    See `field_crop`.
     """
-    field, top, left = place(draws, shape, wavelength)
+    field, top, left = field_crop(rng, shape, wavelength)
     return field[top : top + shape[0], left : left + shape[1]]
 
 
-def place(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> Place:
+def field_crop(rng: HashedRandom, shape: tuple[int, int], wavelength: float) -> FieldCrop:
     """Give a field that is as large as `shape` or larger, and the row and column to begin at.
 
     `wavelength` in pixels is the size of its patches, from 1 to 128, to the next power of two. Uses up two
@@ -58,7 +58,7 @@ def place(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> Pla
     """
     field = _field(1 << round(math.log2(min(max(wavelength, 1.0), _LONGEST))))
     height, width = shape
-    top, left = draws.below(max(_ROWS - height, 0) + 1), draws.below(max(_COLUMNS - width, 0) + 1)
+    top, left = rng.below(max(_ROWS - height, 0) + 1), rng.below(max(_COLUMNS - width, 0) + 1)
     if height > _ROWS:
         field = field.take(np.arange(height), axis=0, mode="wrap")
     if width > _COLUMNS:
@@ -67,17 +67,17 @@ def place(draws: HashedRandom, shape: tuple[int, int], wavelength: float) -> Pla
     return field, top, left
 
 
-def wave(draws: HashedRandom, length: int, wavelength: float) -> NDArray[np.float32]:
+def wave(rng: HashedRandom, length: int, wavelength: float) -> NDArray[np.float32]:
     """Give a smooth random curve: float32 [length], from -1 to 1, with waves `wavelength` pixels long.
 
     Uses up two numbers.
     """
-    from ocrtrain.synthesis.effects import field_kernels
+    from ocrtrain.synthesis.effects.kernels import fields
 
     samples = math.ceil(length * _SAMPLES / wavelength) + 2
-    field, top, left = place(draws, (1, samples), _SAMPLES)
+    field, top, left = field_crop(rng, (1, samples), _SAMPLES)
     curve = np.empty(length, np.float32)
-    field_kernels.interpolate(field, top, left, _SAMPLES / wavelength, curve)
+    fields.interpolate(field, top, left, _SAMPLES / wavelength, curve)
     return curve
 
 

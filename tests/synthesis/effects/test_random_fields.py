@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtrain.synthesis.effects.fields import smooth, wave
 from ocrtrain.synthesis.effects.pixels import add_noise
+from ocrtrain.synthesis.effects.random_fields import smooth, wave
 from ocrtrain.synthesis.hashed_random import HashedRandom
 
 

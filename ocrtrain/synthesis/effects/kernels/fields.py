@@ -17,6 +17,22 @@ _F = np.float32
 
 
 @numba.njit(cache=True, nogil=True)
+def _rows(picture):
+    """View a picture as rows of values, uint8 [H, W * C]."""
+    height, width, channels = picture.shape
+    return picture.reshape(height, width * channels)
+
+
+@numba.njit(cache=True, nogil=True)
+def _repeated(paper, length):
+    """Repeat a shade, uint8 [C], for each pixel of a row: float32 [length]."""
+    line = np.empty(length, _F)
+    for i in range(length):
+        line[i] = _F(paper[i % len(paper)])
+    return line
+
+
+@numba.njit(cache=True, nogil=True)
 def _spread_out(line, channels):
     """Repeat each of the first W numbers of line, float32 [W * C], for each channel."""
     if channels > 1:
@@ -46,11 +62,10 @@ def _shade_row(row, light, new):
 @numba.njit(cache=True, nogil=True)
 def shade(picture, light, out):
     """Multiply each pixel by light, float32 [H, W], not negative."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    _, width, channels = picture.shape
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         line[:width] = light[y]
         _spread_out(line, channels)
         _shade_row(rows[y], line, target[y])
@@ -59,12 +74,11 @@ def shade(picture, light, out):
 @numba.njit(cache=True, nogil=True)
 def shade_slope(picture, across, down, ramp, out):
     """Multiply each pixel by the ramp of across[x] + down[y], float32 each."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
+    rows, target = _rows(picture), _rows(out)
+    _, width, channels = picture.shape
     slope, start, low, high = ramp[0], ramp[1], ramp[2], ramp[3]
-    line = np.empty(length, _F)
-    for y in range(height):
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         for x in range(width):
             line[x] = min(max((across[x] + down[y]) * slope + start, low), high)
         _spread_out(line, channels)
@@ -74,11 +88,10 @@ def shade_slope(picture, across, down, ramp, out):
 @numba.njit(cache=True, nogil=True)
 def shade_bars(picture, across, down, out):
     """Multiply each pixel by the lesser of across[x] and down[y], float32 each."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    _, width, channels = picture.shape
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         for x in range(width):
             line[x] = min(across[x], down[y])
         _spread_out(line, channels)
@@ -100,11 +113,10 @@ def bars(places, thickness, amount, light):
 @numba.njit(cache=True, nogil=True)
 def shade_field(picture, field, top, left, ramp, out):
     """Multiply each pixel by the ramp of a field."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    channels = picture.shape[2]
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         _ramp_line(field, top + y, left, ramp, channels, line)
         _shade_row(rows[y], line, target[y])
 
@@ -112,11 +124,10 @@ def shade_field(picture, field, top, left, ramp, out):
 @numba.njit(cache=True, nogil=True)
 def shade_table(picture, field, top, left, table, out):
     """Multiply each value by what a table, float32 [256, C], has for a field."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    _, width, channels = picture.shape
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         row = field[top + y, left : left + width]
         for x in range(width):
             for c in range(channels):
@@ -127,11 +138,10 @@ def shade_table(picture, field, top, left, table, out):
 @numba.njit(cache=True, nogil=True)
 def shade_noise(picture, noise, factor, out):
     """Multiply each pixel by 1 + noise * factor: int16 [H * W] and a float32."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    _, width, channels = picture.shape
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         stretch = noise[y * width : (y + 1) * width]
         for x in range(width):
             line[x] = max(_F(stretch[x]) * factor + _F(1), _F(0))
@@ -142,30 +152,26 @@ def shade_noise(picture, noise, factor, out):
 @numba.njit(cache=True, nogil=True)
 def add_field(picture, field, top, left, ramp, out):
     """Add the ramp of a field."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line = np.empty(length, _F)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    channels = picture.shape[2]
+    line = np.empty(rows.shape[1], _F)
+    for y in range(len(rows)):
         _ramp_line(field, top + y, left, ramp, channels, line)
         row, new = rows[y], target[y]
-        for i in range(length):
+        for i in range(len(row)):
             new[i] = np.uint8(min(max(_F(row[i]) + line[i] + _F(0.5), _F(0)), _F(255)))
 
 
 @numba.njit(cache=True, nogil=True)
 def take_off(picture, paper, field, top, left, ramp, out):
     """Take the ramp of a field, of 1, of the ink away: of what is darker than paper, uint8 [C]."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    line, light = np.empty(length, _F), np.empty(length, _F)
-    for i in range(length):
-        light[i] = _F(paper[i % channels])
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    channels = picture.shape[2]
+    line, light = np.empty(rows.shape[1], _F), _repeated(paper, rows.shape[1])
+    for y in range(len(rows)):
         _ramp_line(field, top + y, left, ramp, channels, line)
         row, new = rows[y], target[y]
-        for i in range(length):
+        for i in range(len(row)):
             value = _F(row[i])
             new[i] = np.uint8(value + max(light[i] - value, _F(0)) * line[i] + _F(0.5))
 
@@ -176,17 +182,14 @@ def bleed(picture, paper, blurred, field, top, left, ramp, out):
 
     Ink is what is darker than paper, uint8 [C].
     """
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    ink = blurred.reshape(height, length)
-    line, light = np.empty(length, _F), np.empty(length, _F)
-    for i in range(length):
-        light[i] = _F(paper[i % channels])
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    channels = picture.shape[2]
+    ink = _rows(blurred)
+    line, light = np.empty(rows.shape[1], _F), _repeated(paper, rows.shape[1])
+    for y in range(len(rows)):
         _ramp_line(field, top + y, left, ramp, channels, line)
         row, new = rows[y], target[y]
-        for i in range(length):
+        for i in range(len(row)):
             spread = min(_F(ink[y, i]) * line[i], _F(255))
             new[i] = np.uint8(max(max(_F(row[i]), light[i]) - spread + _F(0.5), _F(0)))
 
@@ -220,15 +223,13 @@ def mirrored_ink(picture, paper, moved, out):
 @numba.njit(cache=True, nogil=True)
 def darken(picture, ghost, down, amount, out):
     """Take `amount` (float32, of 1) of ghost, uint8 [H, W, C], moved down, from a picture."""
-    height, width, channels = picture.shape
-    length = width * channels
-    rows, target = picture.reshape(height, length), out.reshape(height, length)
-    dark = ghost.reshape(height, length)
-    for y in range(height):
+    rows, target = _rows(picture), _rows(out)
+    dark = _rows(ghost)
+    for y in range(len(rows)):
         row, new = rows[y], target[y]
-        if not 0 <= y - down < height:
+        if not 0 <= y - down < len(rows):
             new[:] = row
             continue
         ink = dark[y - down]
-        for i in range(length):
+        for i in range(len(row)):
             new[i] = np.uint8(max(_F(row[i]) - _F(ink[i]) * amount + _F(0.5), _F(0)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ocrtrain.synthesis.effects.paint import brightness, draw_colours, paint
 from ocrtrain.synthesis.hashed_random import HashedRandom
-from ocrtrain.synthesis.paint import brightness, draw_colours, paint
 
 
 @pytest.mark.parametrize("channels", [1, 3])
