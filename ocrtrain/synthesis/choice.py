@@ -1,4 +1,4 @@
-"""Which of the fonts can draw a text, all of it, and which of them does."""
+"""Choice of a font for a text, among those that can draw all of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from itertools import accumulate
 from ocrtrain.errors import InputError
 from ocrtrain.fonts.finding import Font, matches
 from ocrtrain.fonts.shaping import covers_text, is_complex
-from ocrtrain.synthesis.hashed_random import HashedRandom
+from ocrtrain.settings import checked
+from ocrtrain.synthesis.hashed_random import HashedRandom, Weight
 from ocrtrain.text import Charset
 from ocrtrain.text.charset import describe
 
@@ -25,13 +26,15 @@ class FontChoice:
 
     Every family of fonts is equally likely, and so is each font within one: a family with twenty cuts comes
     no more often than one with a single one. `weights` changes that by patterns of the fonts' names: the
-    weights of all patterns that fit are multiplied, and a font of weight 0 is never used.
+    weights of all patterns that match are multiplied, and a font of weight 0 is never used. `shapes` tells
+    whether texts of the charset have symbols that only shaping draws right.
     """
 
     def __init__(
         self, fonts: Sequence[Font], charset: Charset, weights: Mapping[str, float] | None = None
     ) -> None:
-        chosen = _weighted(fonts, weights or {})
+        self.weights = checked(weights or {}, dict[str, Weight], "synthesis.font_weights")
+        chosen = _weighted(fonts, self.weights)
         self.fonts = tuple(font for font, _ in chosen)
         self._weights = [weight for _, weight in chosen]
         # Bit f is set if font f draws the symbol: a text's fonts are the bits that its symbols share.
@@ -40,6 +43,7 @@ class FontChoice:
             for symbol in charset.symbols
         }
         self._complex = frozenset(symbol for symbol in charset.symbols if is_complex(symbol))
+        self.shapes = bool(self._complex)
         self._decoded: dict[int, _Able] = {}
         if orphans := [symbol for symbol, drawers in self._drawers.items() if not drawers]:
             raise _no_font(f"none draws {_list(orphans)}")
@@ -98,15 +102,11 @@ class FontChoice:
 
 
 def _weighted(fonts: Sequence[Font], weights: Mapping[str, float]) -> list[tuple[Font, float]]:
-    for pattern, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e9:
-            raise InputError(
-                f"synthesis.font_weights: {pattern}: {weight}", "does not fit", "give a number, 0 or more."
-            )
+    for pattern in weights:
         if not any(matches(font.name, pattern) for font in fonts):
             raise InputError(
                 f"synthesis.font_weights: {pattern}",
-                "fits the name of no font that was found",
+                "matches the name of no font that was found",
                 "give a pattern of names, such as '*Mono*', or leave it out.",
             )
     factors = [

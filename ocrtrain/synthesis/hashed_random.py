@@ -5,17 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from hashlib import shake_128
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from ocrtrain.settings import Limits
 
 Item = TypeVar("Item")
+# How often one of several things is drawn, beside the weights of the others.
+Weight = Annotated[float, Limits(0, 1e9)]
 
 
 class HashedRandom:
     """Uniform numbers, used up one after the other; the same for the same name on any machine.
 
-    A hash of the name, and no generator with a state: line `i` costs the same whether or not the lines before
-    it were drawn, and no release of NumPy changes it. `count` numbers are made at once; more on demand, and
-    the same ones whatever the `count`.
+    They come from a hash of the name, not from a generator with a state: line `i` costs the same whether or
+    not the lines before it were drawn, and no release of NumPy changes it. `count` numbers are made at once;
+    more on demand, and the same ones whatever the `count`.
     """
 
     __slots__ = ("_values",)

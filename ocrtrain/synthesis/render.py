@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,33 @@ _RISE = 0.35
 # The middle of the capitals, in ems above the baseline: it goes to the middle of the line, whatever letters
 # the text has. Were it the middle of the ink, "cos" and "COS" would look alike.
 _MIDDLE = 0.36
+
+
+class Placement(NamedTuple):
+    """One line's size, place and turn, as they were drawn.
+
+    size: pixels per em.
+    degrees: counter-clockwise; a long line is turned less.
+    shift: down from the middle, in pixels, as far as there is space.
+    left, right: margins in pixels.
+    room: what shall be above and below the ink, in pixels, which is made to fill the rest: a line cut out
+        along its ink. None for one whose capitals are in the middle.
+    spacing, word_spacing, pitch: those of `Typeface.typeset`, in ems.
+    stretch: width of the letters, of the font's own.
+    slant: columns per row that letters lean to the right.
+    """
+
+    size: int
+    degrees: float = 0.0
+    shift: float = 0.0
+    left: float = 0.0
+    right: float = 0.0
+    room: tuple[float, float] | None = None
+    spacing: float = 0.0
+    word_spacing: float = 0.0
+    pitch: float = 0.0
+    stretch: float = 1.0
+    slant: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +67,14 @@ class Layout:
     height: int
 
 
-def lay_out(
-    text: str,
-    face: Letters,
-    *,
-    height: int,
-    width: int | None,
-    degrees: float,
-    shift: float,
-    left: float,
-    right: float,
-    room: tuple[float, float] | None = None,
-    spacing: float = 0.0,
-    word_spacing: float = 0.0,
-    pitch: float = 0.0,
-    stretch: float = 1.0,
-    slant: float = 0.0,
-) -> Layout:
+def lay_out(text: str, face: Letters, placement: Placement, height: int, width: int | None) -> Layout:
     """Place `text` on a line so that all of its ink is inside, making it smaller where that is needed.
 
-    `shift` in pixels moves it down from the middle, as far as there is room. `left` and `right` are the
-    margins in pixels; with a fixed `width` they say how the room that is left is shared out. `room` in pixels
-    is what shall be above and below the ink, which is made to fill the rest: a line cut out along its ink.
-    `spacing`, `word_spacing` and `pitch` are those of `Typeface.typeset`.
+    face: the font, open at the placement's size.
+    height, width: of the line, in pixels; None for as wide as the text and its margins are. With a fixed
+        width, the margins say how the space that is left is shared out.
     """
+    _, degrees, shift, left, right, room, spacing, word_spacing, pitch, stretch, slant = placement
     letters = face.typeset(text, spacing, word_spacing, pitch)
     x0, y0, x1, y1 = letters.box
     ink_height = max(y1 - y0, 1)

@@ -79,7 +79,7 @@ ALPHABETS: dict[str, str] = {
 ALPHABETS["latin"] = _unique(_MARKS + _LATIN + "".join(map(_cased, _ADDED.values())) + _QUOTES)
 
 
-def charset_of(choice: str | Sequence[str] | Charset) -> Charset:
+def charset_of(choice: str | Sequence[str | int] | Charset) -> Charset:
     """Make the charset that a user names: an alphabet ("czech"), a file, characters, or a list of such.
 
     "@FILE" stands for the characters of a UTF-8 text file, in the order of their code points. What is neither

@@ -25,9 +25,10 @@ from ocrtrain.data.formats import open_lines
 from ocrtrain.data.formats.pairing import find_pairs
 from ocrtrain.errors import InputError
 from ocrtrain.line import Line
-from ocrtrain.synthesis import LineGenerator
-from ocrtrain.synthesis.generator import NO_TEXT_FONTS
+from ocrtrain.synthesis import LineGenerator, build_generator
+from ocrtrain.synthesis.build import SETTINGS
 from ocrtrain.synthesis.preview import draw_preview
+from ocrtrain.synthesis.settings import NO_TEXT_FONTS
 
 CONF = built_in()
 SMALL = ["synthesis=portable", "workers=1"]
@@ -82,8 +83,7 @@ def built(preset: str) -> tuple[DictConfig, LineGenerator]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_names_every_setting_of_the_generator_and_draws(preset: str) -> None:
     config, generator = built(preset)
-    arguments = LineGenerator.__init__.__annotations__.keys() - {"return"}
-    assert config.synthesis.keys() - {"_target_"} == arguments
+    assert config.synthesis.keys() - {"_target_"} == SETTINGS.keys()
     assert isinstance(generator, LineGenerator)
     lines = [generator.line(0, 0, i) for i in range(12)]
     assert {line.image.shape[0] for line in lines} == {config.synthesis.height}
@@ -96,7 +96,7 @@ def test_every_preset_names_every_setting_of_the_generator_and_draws(preset: str
 @pytest.mark.parametrize("preset", ["original", "portable"])
 def test_a_preset_says_what_the_generators_own_defaults_say(preset: str) -> None:
     config, generator = built(preset)
-    assert generator.identity() == LineGenerator(fonts=["bundled"]).identity()
+    assert generator.identity() == build_generator(fonts=["bundled"]).identity()
     assert tuple(config.synthesis.exclude_fonts) == NO_TEXT_FONTS
 
 
@@ -110,7 +110,7 @@ def test_a_preview_shows_lines_and_writes_none(
     assert "sheet.png: the first 64 lines" in capsys.readouterr().out
     with Image.open(tmp_path / "sheet.png") as image:
         sheet = np.asarray(image.convert("RGB")).astype(int)
-    first = LineGenerator(fonts=["bundled"]).line(0, 0, 0).image
+    first = build_generator(fonts=["bundled"]).line(0, 0, 0).image
     assert np.abs(sheet[8 : 8 + first.shape[0], 8 : 8 + first.shape[1]] - first).max() == 0
     with_lines = run("count=3", f"preview={tmp_path / 'again.png'}")
     assert (with_lines / "labels.txt").is_file()
@@ -137,7 +137,7 @@ def test_what_is_written_is_what_fit_reads(
     folder = run("count=25", "seed=3")
     pairs = find_pairs(folder)
     assert not pairs.skipped and len(pairs.names) == 25
-    generator = LineGenerator(fonts=["bundled"])
+    generator = build_generator(fonts=["bundled"])
     for i, (name, text) in enumerate(zip(pairs.names, pairs.texts, strict=True)):
         line = generator.line(3, 0, i)
         assert text == line.text

@@ -15,7 +15,7 @@ from PIL import features
 from ocrtrain.errors import InputError
 from ocrtrain.fonts.finding import bundled_folder
 from ocrtrain.fonts.shaping import covers_text, is_complex, is_invisible, needs_shaping, require_shaping
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 from ocrtrain.synthesis.texts import Lines
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import ALPHABETS
@@ -52,7 +52,7 @@ def test_without_libraqm_the_scripts_are_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_it_is_not_imported_for_simple_scripts() -> None:
     code = (
-        "import sys; from ocrtrain.synthesis import LineGenerator as G; G(fonts=['bundled']).line(0, 0, 0);"
+        "import sys; from ocrtrain.synthesis import build_generator as G; G(fonts=['bundled']).line(0, 0, 0);"
         "sys.exit('uharfbuzz' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -94,12 +94,12 @@ def test_texts_that_no_font_covers_once_shaped_are_drawn_never_and_announced(
     (tmp_path / "lines.txt").write_text("\u0915\u093f\n\u093f\u0915\n", encoding="utf-8")
     source = Lines(1, str(tmp_path / "lines.txt"))
     with caplog.at_level("WARNING"):
-        generator = LineGenerator(charset=None, texts={"lines": source}, fonts=[str(font)])
+        generator = build_generator(charset=None, texts={"lines": source}, fonts=[str(font)])
     assert "of 200 texts have what no font has glyphs for once it is shaped" in caplog.text
     assert {generator.text(0, 0, i) for i in range(50)} == {"\u0915\u093f"}
     assert generator.line(0, 0, 0).text == "\u0915\u093f"
     (tmp_path / "lines.txt").write_text("\u093f\u0915\n", encoding="utf-8")
-    nothing = LineGenerator(
+    nothing = build_generator(
         charset=None, texts={"lines": Lines(1, str(tmp_path / "lines.txt"))}, fonts=[str(font)]
     )
     with pytest.raises(InputError, match="none has glyphs for what shaping makes of"):

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import LineGenerator, build_generator
 from ocrtrain.synthesis.folder import generated_files, image_name, remove_generated, write_images
 
 
 @pytest.fixture
 def generator() -> LineGenerator:
-    return LineGenerator(fonts=["bundled"])
+    return build_generator(fonts=["bundled"])
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, features
 
 from ocrtrain.fonts.finding import bundled_folder
-from ocrtrain.synthesis.render import Layout, draw_ink, lay_out
+from ocrtrain.synthesis.render import Layout, Placement, draw_ink, lay_out
 from ocrtrain.synthesis.typeface import Typeface, open_face
 
 FOLDER = bundled_folder()
@@ -27,18 +27,11 @@ def layout(
     text: str = "Hamburg",
     size: int = 24,
     name: str = "DejaVuSans",
+    width: int | None = None,
     **changes: float | tuple[float, float] | None,
 ) -> Layout:
-    options = {
-        "height": 32,
-        "width": None,
-        "degrees": 0.0,
-        "shift": 0.0,
-        "left": 3.0,
-        "right": 5.0,
-        **changes,
-    }
-    return lay_out(text, face(size, name), **options)  # type: ignore[arg-type]
+    placement = Placement(size, **{"left": 3.0, "right": 5.0, **changes})  # type: ignore[arg-type]
+    return lay_out(text, face(size, name), placement, 32, width)
 
 
 def whole(ink: Layout) -> np.ndarray:

@@ -15,7 +15,7 @@ from ocrtrain.data import GeneratedLines, LineData
 from ocrtrain.data.batches.dataset import Sample
 from ocrtrain.data.images.image import as_pixels
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 from ocrtrain.text import Charset, Writing
 
 
@@ -37,7 +37,7 @@ def refusal(*arguments: Any, **settings: Any) -> str:
 
 
 def generated(charset: str = "abc", lines: int = 8, **settings: Any) -> GeneratedLines:
-    return GeneratedLines(LineGenerator(charset, fonts=["bundled"]), lines, **settings)
+    return GeneratedLines(build_generator(charset=charset, fonts=["bundled"]), lines, **settings)
 
 
 def test_the_charset_is_that_of_the_training_texts(folder: str) -> None:
@@ -188,7 +188,7 @@ def test_right_to_left_lines_are_labelled_as_they_look(
 
 
 def test_generated_brackets_can_be_drawn_mirrored() -> None:
-    generator = LineGenerator("\u05d0(1", fonts=["bundled"])
+    generator = build_generator(charset="\u05d0(1", fonts=["bundled"])
     data = opened(GeneratedLines(generator, 4))
     assert data.charset.symbols == ("\u05d0", "(", "1", ")")
 

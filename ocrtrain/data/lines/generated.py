@@ -38,4 +38,4 @@ class GeneratedLines:
     @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one source, for as long as the source lives
     def _widths(self, epoch: int) -> NDArray[np.float32]:
         columns = (self.generator.columns(self.seed, epoch, i) for i in range(self.lines))
-        return np.fromiter(columns, np.float32, self.lines) / np.float32(self.generator.look.height)
+        return np.fromiter(columns, np.float32, self.lines) / np.float32(self.generator.size.height)

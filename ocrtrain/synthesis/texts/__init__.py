@@ -1,4 +1,4 @@
-"""What the lines say: sources of texts that mix by their weights."""
+"""Sources of texts for drawn lines, mixed by their weights."""
 
 from ocrtrain.synthesis.texts.corpus import Lines, Words
 from ocrtrain.synthesis.texts.fields import Fields

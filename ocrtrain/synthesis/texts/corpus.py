@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocrtrain.errors import InputError
+from ocrtrain.settings import Share, checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.files import TextFiles
 from ocrtrain.synthesis.texts.placing import shorten
-from ocrtrain.synthesis.texts.source import LONGEST, TextSource, check_lengths, check_share
+from ocrtrain.synthesis.texts.source import LONGEST, Length, Lengths, TextSource
 from ocrtrain.synthesis.texts.variants import Punctuation, capitalized, in_capitals
 from ocrtrain.text import Charset
 
@@ -18,11 +19,11 @@ Files = str | Sequence[str] | None
 
 
 class _Corpus(TextSource):
-    """What both have in common: files, opened once, and what becomes of their texts."""
+    """Texts of files that are read once, some of them in capitals."""
 
     def __init__(self, weight: float, files: Files, capitals_share: float) -> None:
         self.weight, self.files = weight, files
-        self.capitals_share = check_share("texts: capitals_share", capitals_share)
+        self.capitals_share = checked(capitals_share, Share, "synthesis.texts: capitals_share")
         self._opened: TextFiles | None = None
         self._symbols: frozenset[str] = frozenset()
 
@@ -42,7 +43,7 @@ class _Corpus(TextSource):
 
     @abstractmethod
     def _prepare(self, lines: Sequence[str]) -> None:
-        """Make of the files' lines what `draw` needs."""
+        """Prepare the files' lines for `draw`."""
 
     def _varied(self, text: str, rng: HashedRandom) -> str:
         if self.capitals_share and rng.chance(self.capitals_share):
@@ -67,9 +68,7 @@ class Lines(_Corpus):
         capitals_share: float = 0.0,
     ) -> None:
         super().__init__(weight, files, capitals_share)
-        if max_length is not None:
-            check_lengths("texts: lines", 1, max_length)
-        self._most = max_length
+        self._most = checked(max_length, Length | None, "synthesis.texts: lines: max_length")
         self.texts: tuple[str, ...] = ()
 
     def _prepare(self, lines: Sequence[str]) -> None:
@@ -121,13 +120,10 @@ class Words(_Corpus):
         punctuation_share: float = 0.0,
     ) -> None:
         super().__init__(weight, files, capitals_share)
-        check_lengths("texts: words", 1, max_length)
-        if len(words) != 2:
-            raise InputError(f"synthesis.texts: words={words}", "is no range", "give two numbers: [1,8].")
-        check_lengths("texts: words", *words)
-        self.words, self.max_length = tuple(words), max_length
-        self.title_share = check_share("texts: title_share", title_share)
-        self.punctuation_share = check_share("texts: punctuation_share", punctuation_share)
+        self.words: tuple[int, int] = checked(words, Lengths, "synthesis.texts: words: words")
+        self.max_length = checked(max_length, Length, "synthesis.texts: words: max_length")
+        self.title_share = checked(title_share, Share, "synthesis.texts: title_share")
+        self.punctuation_share = checked(punctuation_share, Share, "synthesis.texts: punctuation_share")
         self._tokens: tuple[str, ...] = ()
 
     def symbols(self) -> frozenset[str]:

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from ocrtrain.errors import InputError
+from ocrtrain.settings import checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import shorten
-from ocrtrain.synthesis.texts.source import TextSource, check_lengths
+from ocrtrain.synthesis.texts.source import Length, TextSource
 from ocrtrain.text import Charset, normalize
 from ocrtrain.text.charset import describe
 
@@ -39,8 +40,8 @@ class Fields(TextSource):
         fields: Sequence[str] = _FIELDS,
         max_length: int = 60,
     ) -> None:
-        check_lengths("texts: fields", 1, max_length)
-        self.weight, self.max_length = weight, max_length
+        self.weight = weight
+        self.max_length = checked(max_length, Length, "synthesis.texts: fields: max_length")
         self.locales = (locales,) if isinstance(locales, str) else tuple(locales)
         self.fields = (fields,) if isinstance(fields, str) else tuple(fields)
         self._kinds: list[tuple[str, str]] = []
@@ -85,13 +86,15 @@ class Fields(TextSource):
         text = getattr(faker, field)()
         if not isinstance(text, str):
             raise InputError(
-                f"synthesis.texts: field {field}", "is no text", "choose others, such as name or address."
+                f"synthesis.texts: field {field}",
+                "does not give text",
+                "choose others, such as name or address.",
             )
         return shorten(" ".join(normalize(text).split()), self.max_length)
 
     def _probes(self) -> dict[tuple[str, str], list[str]]:
         if not self.locales or not self.fields:
-            raise InputError("synthesis.texts: fields", "names no field or no locale", "name one of each.")
+            raise InputError("synthesis.texts: fields", "must name a field and a locale", "add one.")
         kinds = [(locale, field) for locale in self.locales for field in self.fields]
         return {(locale, field): self._probe(locale, field) for locale, field in kinds}
 
@@ -101,7 +104,7 @@ class Fields(TextSource):
         if not callable(method) or field.startswith("seed"):
             raise InputError(
                 f"synthesis.texts: field {field}",
-                f"is nothing that Faker gives for {locale}",
+                f"does not exist in Faker for {locale}",
                 "choose others; https://faker.readthedocs.io lists them by provider.",
             )
         provider = type(getattr(method, "__self__", None)).__module__
@@ -143,6 +146,6 @@ def _faker(locale: str) -> Any:
     except AttributeError:
         raise InputError(
             f"synthesis.texts: locale {locale}",
-            "is none that Faker knows",
+            "is unknown to Faker",
             "name language and country: en_US, cs_CZ, ar_SA; https://faker.readthedocs.io lists them.",
         ) from None

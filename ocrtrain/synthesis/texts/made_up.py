@@ -8,9 +8,10 @@ from typing import Any
 
 from ocrtrain.errors import InputError
 from ocrtrain.fonts.shaping import script_of
+from ocrtrain.settings import checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import shorten, stands_alone
-from ocrtrain.synthesis.texts.source import TextSource, check_lengths
+from ocrtrain.synthesis.texts.source import Lengths, TextSource
 from ocrtrain.synthesis.texts.syllables import Syllables
 from ocrtrain.synthesis.texts.variants import Punctuation, capitalized, in_capitals
 from ocrtrain.text import Charset
@@ -30,8 +31,10 @@ class MadeUp(TextSource):
     """
 
     def __init__(self, weight: float = 1.0, min_length: int = 3, max_length: int = 75) -> None:
-        check_lengths("texts: made_up", min_length, max_length)
-        self.weight, self.min_length, self.max_length = weight, min_length, max_length
+        self.weight = weight
+        self.min_length, self.max_length = checked(
+            [min_length, max_length], Lengths, "synthesis.texts: made_up: [min_length,max_length]"
+        )
         self._scripts: list[tuple[Syllables, str]] = []
 
     def open(self, charset: Charset) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from ocrtrain.errors import InputError
 from ocrtrain.fonts.shaping import script_of
-from ocrtrain.synthesis.hashed_random import HashedRandom
+from ocrtrain.settings import Share, checked
+from ocrtrain.synthesis.hashed_random import HashedRandom, Weight
 from ocrtrain.synthesis.texts.placing import may_follow, stands_alone
-from ocrtrain.synthesis.texts.source import TextSource, check_share
+from ocrtrain.synthesis.texts.source import TextSource
 from ocrtrain.text import Charset, normalize
 
 # Texts that are counted to find out which symbols are rare.
@@ -33,15 +34,11 @@ class Mixture(TextSource):
 
     def __init__(self, sources: Mapping[str, TextSource], floor: float = 0.0) -> None:
         for name, source in sources.items():
-            weight = source.weight
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e9:
-                raise InputError(
-                    f"synthesis.texts.{name}.weight={weight}", "does not fit", "give a number, 0 or more."
-                )
+            checked(getattr(source, "weight", None), Weight, f"synthesis.texts.{name}.weight")
         self.sources = {name: source for name, source in sources.items() if source.weight > 0}
         if not self.sources:
-            raise InputError("synthesis.texts", "no source has a weight", "give one: weight=1.")
-        self.weight, self.floor = 1.0, check_share("floor", floor)
+            raise InputError("synthesis.texts", "no source has a weight above 0", "give it to one: weight=1.")
+        self.weight, self.floor = 1.0, checked(floor, Share, "synthesis.floor")
         self._drawn = tuple(self.sources.values())
         total = sum(source.weight for source in self._drawn)
         self._ends = [end / total for end in accumulate(source.weight for source in self._drawn)][:-1]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from itertools import accumulate
-from typing import Any
+from typing import Annotated, Any
 
-from ocrtrain.errors import InputError
+from ocrtrain.settings import Limits, checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.corpus import Files
 from ocrtrain.synthesis.texts.files import TextFiles
 from ocrtrain.synthesis.texts.placing import shorten
-from ocrtrain.synthesis.texts.source import TextSource, check_lengths
+from ocrtrain.synthesis.texts.source import Lengths, TextSource
 from ocrtrain.text import Charset, normalize
 
 _END = "\n"
@@ -34,11 +34,11 @@ class NGrams(TextSource):
         min_length: int = 3,
         max_length: int = 60,
     ) -> None:
-        check_lengths("texts: ngrams", min_length, max_length)
-        if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= 10:
-            raise InputError(f"synthesis.texts: order={order}", "does not fit", "give a number from 1 to 10.")
-        self.weight, self.files, self.order = weight, files, order
-        self.min_length, self.max_length = min_length, max_length
+        self.weight, self.files = weight, files
+        self.order = checked(order, Annotated[int, Limits(1, 10)], "synthesis.texts: ngrams: order")
+        self.min_length, self.max_length = checked(
+            [min_length, max_length], Lengths, "synthesis.texts: ngrams: [min_length,max_length]"
+        )
         self._opened: TextFiles | None = None
         self._next: dict[str, tuple[str, list[int]]] = {}
 

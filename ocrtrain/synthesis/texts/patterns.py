@@ -116,7 +116,7 @@ class Patterns(TextSource):
     def _given(self) -> tuple[str, ...]:
         if not self.patterns:
             raise InputError(
-                "synthesis.texts: patterns", "there are none", "give some: patterns=['{d:2}.{d:2}.']."
+                "synthesis.texts: patterns", "must name at least one", "such as patterns=['{d:2}.{d:2}.']."
             )
         return self.patterns
 

@@ -1,4 +1,4 @@
-"""Which symbols may stand where in a text, so that its picture shows all of it."""
+"""Places in a text where a symbol may stand, so that its picture shows all of it."""
 
 from __future__ import annotations
 

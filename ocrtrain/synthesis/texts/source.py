@@ -1,17 +1,20 @@
-"""What every source of texts can be asked."""
+"""Source of texts: the methods that all of them have."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
-from ocrtrain.errors import InputError
+from ocrtrain.settings import Limits
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.text import Charset
 
-# Beyond it a line is no line, and a mistyped number would fill the memory.
+# Nobody writes longer lines, and a mistyped number would fill the memory.
 LONGEST = 1000
+
+Length = Annotated[int, Limits(1, LONGEST)]  # in characters
+Lengths = Annotated[tuple[int, int], Limits(1, LONGEST)]  # the least and the most
 
 
 class TextSource(ABC):
@@ -44,21 +47,3 @@ class TextSource(ABC):
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """List in plain types all that its texts depend on, besides the charset and the numbers drawn."""
-
-
-def check_lengths(name: str, least: int, most: int) -> None:
-    """Raise `InputError` unless 1 <= least <= most <= LONGEST."""
-    fits = all(isinstance(n, int) and not isinstance(n, bool) for n in (least, most))
-    if not fits or not 1 <= least <= most <= LONGEST:
-        raise InputError(
-            f"synthesis.{name}",
-            f"lengths from {least} to {most} do not fit",
-            f"give whole numbers, 1 <= min_length <= max_length <= {LONGEST}.",
-        )
-
-
-def check_share(name: str, value: float) -> float:
-    """Return `value`; raises `InputError` unless it is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f"synthesis.{name}={value}", "does not fit", "give a number from 0 to 1.")
-    return float(value)

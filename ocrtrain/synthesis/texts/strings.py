@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocrtrain.errors import InputError
+from ocrtrain.settings import checked
 from ocrtrain.synthesis.hashed_random import HashedRandom
 from ocrtrain.synthesis.texts.placing import may_follow, stands_alone
-from ocrtrain.synthesis.texts.source import TextSource, check_lengths
+from ocrtrain.synthesis.texts.source import Lengths, TextSource
 from ocrtrain.text import Charset
 from ocrtrain.text.alphabets import charset_of
 from ocrtrain.text.charset import describe
@@ -30,8 +31,10 @@ class RandomStrings(TextSource):
         max_length: int = 10,
         alphabet: str | Sequence[str] | None = None,
     ) -> None:
-        check_lengths("texts: random strings", min_length, max_length)
-        self.weight, self.min_length, self.max_length = weight, min_length, max_length
+        self.weight = weight
+        self.min_length, self.max_length = checked(
+            [min_length, max_length], Lengths, "synthesis.texts: random strings: [min_length,max_length]"
+        )
         self._own = None if alphabet is None else charset_of(alphabet)
         self._picked: tuple[str, ...] = ()
 
@@ -48,7 +51,7 @@ class RandomStrings(TextSource):
             )
         self._standalone = tuple(filter(stands_alone, self._picked))
         if not self._standalone:
-            raise InputError("charset", "has nothing but spaces and marks", "add letters or digits to it.")
+            raise InputError("charset", "has only spaces and marks", "add letters or digits to it.")
         self._all_stand_alone = len(self._standalone) == len(self._picked)
 
     def draw(self, rng: HashedRandom) -> str:

@@ -18,7 +18,7 @@ from ocrtrain.data.formats.folder import FolderSource
 from ocrtrain.data.images.augment import Augment
 from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.data.lines.generated import GeneratedLines
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 from ocrtrain.text import Charset
 
 
@@ -30,7 +30,7 @@ def dataset(request: pytest.FixtureRequest, draw_lines: Callable[..., Path], tmp
         source = FolderSource(draw_lines(tmp_path))
         indices = [11, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         return LineDataset(source, preprocess, Charset(" abcä"), Augment(), seed=3, indices=indices)
-    generator = LineGenerator("abc", fonts=["bundled"], height=24, channels=1)
+    generator = build_generator(charset="abc", fonts=["bundled"], height=24, channels=1)
     return LineDataset(GeneratedLines(generator, 10, seed=5), preprocess, Charset("abc"), Augment(), seed=3)
 
 

@@ -16,7 +16,7 @@ from ocrtrain.data import GeneratedLines, LineData
 from ocrtrain.data.lines.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.errors import InputError
 from ocrtrain.line import Line
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 
 
 class Lines:
@@ -102,7 +102,7 @@ def opened(**settings: Any) -> LineData:
 
 def test_stored_and_drawn_lines_mix(draw_lines: Callable[..., Path], tmp_path: Path) -> None:
     real = str(draw_lines(tmp_path / "real", count=20))
-    drawn = LineGenerator("xyz", fonts=["bundled"])
+    drawn = build_generator(charset="xyz", fonts=["bundled"])
     mix = {"real": {"path": real, "weight": 3}, "drawn": {"generator": drawn, "lines": 40}}
     data = opened(mix=mix, holdout=0.1)
     assert len(data.train_set) == 18 + 40

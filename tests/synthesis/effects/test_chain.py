@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ocrtrain.command_line.presets import built_in
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 from ocrtrain.synthesis.effects import AnyColours, Blur, DarkInk, Effect, Effects, Fade, Noise, Shadow, Wander
 from ocrtrain.synthesis.effects.chain import contrasts
 from ocrtrain.synthesis.hashed_random import HashedRandom
@@ -21,7 +21,7 @@ PRESETS = sorted(file.stem for file in (CONF / "synthesis").glob("*.yaml"))
 
 
 def clean(index: int = 0, height: int = 40) -> NDArray[np.uint8]:
-    plain = LineGenerator(fonts=["bundled"], height=height, channels=1, rotation_share=0.0, effects=None)
+    plain = build_generator(fonts=["bundled"], height=height, channels=1, rotation_share=0.0, effects=None)
     return plain.line(0, 0, index).image
 
 
@@ -57,7 +57,7 @@ def test_an_effect_befalls_its_share() -> None:
 
 def test_what_is_no_effect_is_refused() -> None:
     with pytest.raises(InputError, match=r"synthesis\.effects\.blur: is no effect"):
-        LineGenerator(fonts=["bundled"], effects={"blur": {"share": 0.5}})  # type: ignore[dict-item]
+        build_generator(fonts=["bundled"], effects={"blur": {"share": 0.5}})  # type: ignore[dict-item]
 
     class Larger:
         share = 1.0
@@ -129,10 +129,10 @@ def test_with_everything_at_its_strongest_each_line_can_be_read(preset: str) -> 
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         words = [f"synthesis={preset}", "output=x", "synthesis.only_fonts=null", "synthesis.fonts=[bundled]"]
         config = hydra.compose("generate", words).synthesis
-    generator = LineGenerator(**strongest(config))
+    generator = build_generator(**strongest(config))
     still = [name for name, step in generator.effects.steps.items() if not getattr(step, "moves", False)]
     moving = Effects({k: s for k, s in generator.effects.steps.items() if k not in still})
-    bare = LineGenerator(**{**strongest(config), "effects": None, "channels": 1})
+    bare = build_generator(**{**strongest(config), "effects": None, "channels": 1})
     for i in range(25):
         line = generator.line(0, 0, i)
         # The ink is where the clean line, moved alike, has it.

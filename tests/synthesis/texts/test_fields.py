@@ -65,11 +65,11 @@ def test_addresses_come_in_one_line(drawn: Drawer) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"locales": ["xx_YY"]}, "locale xx_YY: is none that Faker knows"),
-        ({"fields": ["nonsense"]}, "nothing that Faker gives"),
+        ({"locales": ["xx_YY"]}, "locale xx_YY: is unknown to Faker"),
+        ({"fields": ["nonsense"]}, "does not exist in Faker"),
         ({"fields": ["date"]}, "depends on today's date"),
         ({"fields": ["ssn"]}, "depends on today's date"),
-        ({"fields": ["pyint"]}, "is no text"),
+        ({"fields": ["pyint"]}, "does not give text"),
         ({"fields": []}, "names no field"),
         ({"locales": ["ru_RU"]}, r"field name of ru_RU: the charset lacks .*CYRILLIC"),
     ],

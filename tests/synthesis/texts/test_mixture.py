@@ -81,7 +81,7 @@ def test_the_same_number_gives_the_same_text() -> None:
 def test_weights_and_floors_without_sense_are_refused() -> None:
     with pytest.raises(InputError, match=r"texts\.x\.weight=-1"):
         Mixture({"x": RandomStrings(-1)})
-    with pytest.raises(InputError, match="no source has a weight"):
+    with pytest.raises(InputError, match="no source has a weight above 0"):
         Mixture({"x": RandomStrings(0)})
     with pytest.raises(InputError, match="floor=2"):
         Mixture({"x": RandomStrings()}, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ocrtrain.errors import InputError
-from ocrtrain.synthesis import LineGenerator
+from ocrtrain.synthesis import build_generator
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ from ocrtrain.synthesis import LineGenerator
 )
 def test_the_setting_and_its_limits_are_named(name: str, value: Any) -> None:
     with pytest.raises(InputError) as caught:
-        LineGenerator(fonts=["bundled"], **{name: value})
-    assert f"synthesis.{name}={value}" in str(caught.value)
+        build_generator(fonts=["bundled"], **{name: value})
+    assert f"synthesis.{name}={'null' if value is None else value}: must be" in str(caught.value)
