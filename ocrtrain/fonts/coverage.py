@@ -1,4 +1,4 @@
-"""Which characters a font really draws, found by drawing them, and remembered from run to run.
+"""Characters that a font really draws, found by drawing them, and remembered from run to run.
 
 A character map is a promise that fonts break: blank or boxed placeholder glyphs, symbols in the places of
 letters, one picture for both cases of a letter. Each would put a label beside a picture of something else.
@@ -27,10 +27,10 @@ from ocrtrain.fonts.shaping import is_invisible, script_of
 from ocrtrain.fonts.tables import open_tables
 
 _log = logging.getLogger(__name__)
-# To be raised when the rules below change: what was remembered under others is then examined anew.
+# Raise it when the rules below change: findings under other rules are then made anew.
 _RULES = 2
 _SIZE = 32
-# What no rule finds out: the dollar of TeX's text italic is a pound sign, by its own name a dollar.
+# Misses of the rules: the dollar of TeX's text italic is a pound sign, by its own name a dollar.
 _MISNAMED = {"cmti10 Regular": "$"}
 
 

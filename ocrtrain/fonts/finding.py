@@ -79,7 +79,7 @@ def packaged_files() -> list[Path]:
 def font_files(sources: Sequence[str]) -> list[Path]:
     """List the font files of `sources` ("bundled", "system", "packages", folders, files), bundled first.
 
-    Raises `InputError` for a path that does not exist or a file that is no font.
+    Raises `InputError` for a path that does not exist or a file that is not a font.
     """
     files: dict[Path, None] = {}
     # Of two fonts of one name the first stays. Bundled first: what else a machine has then changes less.
@@ -99,7 +99,7 @@ def font_files(sources: Sequence[str]) -> list[Path]:
         else:
             raise InputError(
                 f"synthesis.fonts: {source}",
-                "is no font file (.ttf, .otf, .ttc)" if path.exists() else "does not exist",
+                "is not a font file (.ttf, .otf, .ttc)" if path.exists() else "does not exist",
                 "name font files, folders of font files, 'system', 'packages' or 'bundled'.",
             )
         for folder in folders:

@@ -1,6 +1,6 @@
-"""How much room a text takes in a font at any size, from one measurement of each letter: nothing is drawn.
+"""Measures the space that a text takes in a font at any size, from one measurement of each letter.
 
-To draw a text's letters costs a hundred times as much where there are too many fonts and sizes to keep them.
+Nothing is drawn: that costs a hundred times as much where there are too many fonts and sizes to keep letters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FINE = 128
 
 
 class _Extent(NamedTuple):
-    """What a letter's ink covers, in ems from the pen's place on the baseline, and how far the pen moves."""
+    """Extent of a letter's ink, in ems from the pen's place on the baseline, and how far the pen moves."""
 
     left: float
     top: float
@@ -43,7 +43,7 @@ class TextMeasurer:
         if self.shaping:
             x0, y0, x1, y1, _ = _measure(self.path, self.index, text, self.direction)
             return Typeset((), (round(x0 * size), round(y0 * size), round(x1 * size), round(y1 * size)))
-        extents = [self._letters.get(letter) or self._look(letter) for letter in text]
+        extents = [self._letters.get(letter) or self._measured(letter) for letter in text]
         advances = [round(extent.advance * size) for extent in extents]
         pens = pen_places(self, text, advances, spacing, word_spacing, pitch)
         cell = round(pitch * size)
@@ -61,7 +61,7 @@ class TextMeasurer:
             return Typeset((), (0, -1, 1, 0))
         return Typeset((), (round(start), round(top * size), round(end), round(bottom * size)))
 
-    def _look(self, letter: str) -> _Extent:
+    def _measured(self, letter: str) -> _Extent:
         extent = self._letters[letter] = _measure(self.path, self.index, letter, None, advance=True)
         return extent
 

@@ -1,4 +1,4 @@
-"""Charset, normalization, direction, and what CTC can express."""
+"""Charset, normalization, direction, and the frames that CTC needs."""
 
 from ocrtrain.text.charset import Charset, UnknownCharacters
 from ocrtrain.text.feasibility import frames_needed

@@ -112,7 +112,7 @@ def _symbols(entry: str) -> str | list[str]:
     if entry.isalpha() and (meant := get_close_matches(entry.lower(), ALPHABETS, n=1, cutoff=0.75)):
         raise InputError(
             f"charset={entry}",
-            "is no alphabet's name, and unlikely to be all characters that are meant",
+            "is not the name of an alphabet, and unlikely to list all characters that are meant",
             f"Did you mean {meant[0]}? For the characters themselves, write them in another order.",
         )
     return entry

@@ -18,7 +18,6 @@ import numpy as np
 from ocrtrain.errors import InputError
 
 Direction = Literal["auto", "ltr", "rtl", "none"]
-DIRECTIONS: tuple[Direction, ...] = ("auto", "ltr", "rtl", "none")
 
 MOSTLY = 0.95  # of the lines with letters: from this share on, a set is one of right-to-left lines
 
@@ -40,18 +39,18 @@ Order = list[tuple[int, bool]]
 
 
 def runs_right_to_left(text: str) -> bool:
-    """Whether anything in `text` may run from right to left."""
+    """Tell whether anything in `text` may run from right to left."""
     return not text.isascii() and _RIGHT_TO_LEFT.search(text) is not None
 
 
 def mixes_directions(text: str, direction: Direction) -> bool:
-    """Whether anything in `text` runs against the direction of its line."""
+    """Tell whether anything in `text` runs against the direction of its line."""
     against = ("R", "AL", "AN") if base_direction(text, direction) == "ltr" else ("L", "EN", "AN")
     return any(bidirectional(character) in against for character in text)
 
 
 def base_direction(text: str, direction: Direction) -> Literal["ltr", "rtl"]:
-    """The direction of a whole line: `direction`, or with "auto" that of most of its letters.
+    """Give the direction of a whole line: `direction`, or with "auto" that of most of its letters.
 
     Counting letters gives the same answer for the logical and the display order, and for the first line of
     a paragraph as for the others, in which any word may come first.
@@ -116,14 +115,14 @@ def to_logical(shown: str, direction: Direction) -> list[tuple[int, str]] | None
 
 
 def mirrored(character: str) -> str:
-    """The sign that looks like `character` does in a right-to-left run: ")" for "(", most for themselves."""
+    """Give the sign that looks like `character` does in a right-to-left run: ")" for "(", most often itself."""
     from bidi.mirror import MIRRORED
 
     return str(MIRRORED.get(character, character))
 
 
 def stays(text: str, direction: Direction) -> bool:
-    """Whether `text`, and so any part of it, is the same in logical and in display order."""
+    """Tell whether `text`, and so any part of it, is the same in logical and in display order."""
     return direction == "none" or not text or (direction != "rtl" and not runs_right_to_left(text))
 
 
@@ -173,7 +172,7 @@ def _display_order(clusters: Sequence[str], base: Literal["ltr", "rtl"]) -> Orde
 
 
 def _probe(character: str) -> str:
-    """What stands for a character while lines are put in order: itself, if it is neither a sign nor a tag."""
+    """Give a character's stand-in while lines are put in order: itself, if it is neither a sign nor a tag."""
     kind = bidirectional(character)
     if kind in _EMBEDDING:
         return _IGNORED

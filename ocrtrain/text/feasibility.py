@@ -1,4 +1,4 @@
-"""What CTC can express in a given number of frames."""
+"""Frames that CTC needs for a text."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import unicodedata
 from typing import Literal
 
 Normalization = Literal["NFC", "NFKC", "none"]
-NORMALIZATIONS: tuple[Normalization, ...] = ("NFC", "NFKC", "none")
 
 
 def normalize(text: str, form: Normalization = "NFC") -> str:

@@ -1,4 +1,4 @@
-"""Which script a character is of, and words that mix scripts: letters that look like others."""
+"""Scripts of characters, and words that mix scripts by letters that look alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOGETHER = frozenset(("Hani", "Hira", "Kana", "Hang", "Bopo"))
 
 @lru_cache(maxsize=65536)
 def script_of(character: str) -> str | None:
-    """The script of a letter by its four-letter ISO 15924 code; None for what no single script has."""
+    """Name the script of a letter by its ISO 15924 code; None for a character of no single script."""
     if character.isascii():
         return "Latn" if character.isalpha() else None
     from fontTools.unicodedata import script

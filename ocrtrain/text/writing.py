@@ -1,19 +1,19 @@
-"""How texts are written: the form that they are spelled in, and the way that their lines run."""
+"""Spelling of texts and direction of their lines."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from ocrtrain.errors import InputError
 from ocrtrain.fields import CheckedFields
+from ocrtrain.settings import checked
 from ocrtrain.text.direction import DIRECTIONS, Direction, mixes_directions, to_display, to_logical
 from ocrtrain.text.normalization import NORMALIZATIONS, Normalization, normalize
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What lies between a text and the row of symbols that a recognizer learns; part of every checkpoint.
+    """Turns a text into the row of symbols that a recognizer learns, and back; part of every checkpoint.
 
     normalization: see `normalize`. direction: of whole lines: ltr, rtl, auto for each line by its letters, or
     none for texts that stand in the order of the image already. The defaults are those of checkpoints that
@@ -24,14 +24,8 @@ class Writing:
     direction: Direction = "none"
 
     def __post_init__(self) -> None:
-        if self.normalization not in NORMALIZATIONS:
-            raise InputError(
-                f"normalization={self.normalization}", "no such form", f"choose {_choices(NORMALIZATIONS)}."
-            )
-        if self.direction not in DIRECTIONS:
-            raise InputError(
-                f"direction={self.direction}", "no such direction", f"choose {_choices(DIRECTIONS)}."
-            )
+        checked(self.normalization, Normalization, "normalization")
+        checked(self.direction, Direction, "direction")
 
     @classmethod
     def from_fields(cls, fields: CheckedFields) -> Self:
@@ -69,7 +63,3 @@ class Writing:
     def as_dict(self) -> dict[str, str]:
         """Give the settings as plain types, for a checkpoint."""
         return asdict(self)
-
-
-def _choices(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -75,7 +75,7 @@ def test_what_is_no_font_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="does not exist"):
         font_files([str(tmp_path / "none")])
-    with pytest.raises(InputError, match="is no font file"):
+    with pytest.raises(InputError, match="is not a font file"):
         font_files([str(tmp_path / "notes.txt")])
     with pytest.raises(InputError, match=r"no font in .* draws any"):
         find_fonts(LETTERS, [str(tmp_path)])

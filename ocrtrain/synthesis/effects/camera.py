@@ -1,4 +1,4 @@
-"""What a camera or a scanner adds: blur, noise, few pixels, JPEG's blocks, shadows, moiré, two tones."""
+"""Traces of a camera or a scanner: blur, noise, few pixels, JPEG's blocks, shadows, moiré, two tones."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Jpeg(Effect):
     quality: Annotated[Range, Limits(1, 100)] = (20, 90)
 
     def __call__(self, picture: Picture, rng: HashedRandom) -> Picture:
-        """Round the blocks' coefficients."""
+        """Compress the picture and read it back."""
         return compressed(picture, round(rng.uniform(*self.quality)))
 
 

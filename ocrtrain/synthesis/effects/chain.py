@@ -1,4 +1,4 @@
-"""Effects one after the other, and the promise that what they leave can be read."""
+"""Chain of effects that leaves every line readable."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ _MIXED_IN = 0.7
 class Effects:
     """Named effects, applied in their order: a picture -> a picture of the same height and width.
 
-    steps: what `Effect` does, or anything else that is called as one and has a `share`; None leaves a name
-    out. least_contrast: how far ink and paper lie apart afterwards, of 1, in every part of the line that is
-    as wide as it is high, and further apart than the paper's own shades differ. Where they would not, the
-    picture is mixed with the clean one. channels: what `Colours` of no setting paint. where: what messages
-    call the steps. Raises `InputError` for steps that are none.
+    steps: effects, or anything else that is called as one and has a `share`; None leaves a name out.
+    least_contrast: how far ink and paper lie apart afterwards, of 1, in every part of the line that is as
+        wide as it is high, and further apart than the paper's own shades differ. Where they would not, the picture
+        is mixed with the clean one.
+    channels: those that `Colours` without a setting of their own paint.
+    where: name of the steps in messages.
+    Raises `InputError` for a step that cannot be called as an effect.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Effects:
             if not callable(step) or not isinstance(getattr(step, "share", None), int | float):
                 raise InputError(
                     f"{where}.{name}",
-                    "is no effect",
+                    "cannot be called as an effect",
                     "give it a _target_, such as ocrtrain.synthesis.effects.Blur, or null to leave it out.",
                 )
             if isinstance(step, Colours) and step.channels is None and channels is not None:

@@ -1,4 +1,4 @@
-"""What happens to ink: strokes grow and shrink, bleed, fade and wear off; keys strike unevenly."""
+"""Changes of ink: strokes grow and shrink, bleed, fade and wear off; keys strike unevenly."""
 
 from __future__ import annotations
 

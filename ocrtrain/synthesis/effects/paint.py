@@ -1,4 +1,4 @@
-"""Ink on paper -> a picture in colour or grey."""
+"""Colours of ink and paper, and a picture painted in them."""
 
 from __future__ import annotations
 

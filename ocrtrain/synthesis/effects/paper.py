@@ -1,4 +1,4 @@
-"""What paper brings along: colour, grain, stains, ruled lines, the other side's text, the lines around."""
+"""Traces of paper: colour, grain, stains, ruled lines, the other side's text, the lines around."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BROWN = np.array([0.6, 0.9, 1.3], np.float32)
 
 @dataclass(frozen=True, kw_only=True)
 class Colours(Effect):
-    """What paints ink and paper: `channels` is 3 for colours, 1 for grey ones, None for what the line has.
+    """Paints ink and paper: `channels` is 3 for colours, 1 for grey ones, None for what the line has.
 
     Whatever the picture was like before, its ink is taken to be black.
     """

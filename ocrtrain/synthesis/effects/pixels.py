@@ -1,4 +1,4 @@
-"""What several effects do to pixels: blur, shade, add noise, find the threshold between ink and paper."""
+"""Operations that several effects share: blur, shade, add noise, find the threshold between ink and paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random fields, cut out of random places in pictures that never change: the cost of a look-up.
+"""Random fields, cut out of random places in pictures that never change, so that one costs a look-up.
 
 The pictures come from a hash and from Pillow's integer arithmetic, so they are the same on any machine.
 """

@@ -163,5 +163,5 @@ def test_presets_leave_a_line_that_can_be_read(name: str, channels: int) -> None
 
 
 def test_what_is_no_effect_is_named() -> None:
-    with pytest.raises(InputError, match=r"data\.augment\.effects\.mine: is no effect"):
+    with pytest.raises(InputError, match=r"data\.augment\.effects\.mine: cannot be called as an effect"):
         Augment(effects={"mine": 3})  # type: ignore[dict-item]

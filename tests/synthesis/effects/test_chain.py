@@ -56,7 +56,7 @@ def test_an_effect_befalls_its_share() -> None:
 
 
 def test_what_is_no_effect_is_refused() -> None:
-    with pytest.raises(InputError, match=r"synthesis\.effects\.blur: is no effect"):
+    with pytest.raises(InputError, match=r"synthesis\.effects\.blur: cannot be called as an effect"):
         build_generator(fonts=["bundled"], effects={"blur": {"share": 0.5}})  # type: ignore[dict-item]
 
     class Larger:

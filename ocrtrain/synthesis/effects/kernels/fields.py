@@ -1,7 +1,7 @@
 """Inner loops over pictures and random fields or light that goes evenly over them, compiled by Numba.
 
-As in `kernels`, pictures are uint8 [H, W, C]. A field is uint8 and larger than the picture, whose upper left
-corner lies on its row `top` and column `left`; the last row goes on. What counts is not the field itself but
+As in `filters`, pictures are uint8 [H, W, C]. A field is uint8 and larger than the picture, whose upper left
+corner lies on its row `top` and column `left`; the last row goes on. The loops use not the field itself but
 its `ramp`, float32 [4]: (slope, start, low, high) make value * slope + start of a value, within low ... high.
 A row of such numbers is made for all values of a row of pixels, so that each loop is one that compilers turn
 into vectors.

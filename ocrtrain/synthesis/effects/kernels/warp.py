@@ -1,6 +1,6 @@
 """Inner loops of warps, compiled by Numba: each value is interpolated between those around a place.
 
-Pictures are uint8 [H, W, C], as in `kernels`. They are copied with paper around them first, so that no value
+Pictures are uint8 [H, W, C], as in `filters`. They are copied with paper around them first, so that no value
 needs a look whether it lies beyond an edge. Places are whole numbers of `STEPS` to the pixel.
 """
 
