@@ -27,9 +27,11 @@ def draw_text(
     font: ImageFont.FreeTypeFont, text: str, box: Box, size: tuple[int, int], at: tuple[int, int],
     direction: Direction = None,
 ) -> Image.Image:  # fmt: skip
-    """Draw the ink of `text`, whose `text_box` is `box`, on `size` (width, height) pixels in mode "L".
+    """Draw the ink of `text` on a new image in mode "L".
 
-    The upper left corner of the box goes to the pixel `at`.
+    box: the text's `text_box`.
+    size: of the image: width, height.
+    at: pixel that the upper left corner of the box goes to.
     """
     x0, y0, x1, y1 = box
     ink = Image.new("L", size)

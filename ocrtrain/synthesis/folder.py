@@ -76,7 +76,9 @@ def write_images(
 ) -> int:
     """Draw those of lines 0 ... count - 1 that `folder`/images lacks; return how many that were.
 
-    `report` is told of every few lines that are there. Raises `InputError` if an image cannot be written.
+    workers: processes to draw in.
+    report: called with a number of lines whenever as many more are there.
+    Raises `InputError` if an image cannot be written.
     """
     _remove_leftovers(folder)
     drawn = 0
@@ -177,9 +179,8 @@ _work: Callable[[range], Any]
 def _begin(work: Callable[[range], Any]) -> None:
     global _work
     _work = work
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the first one ends the others
+    # Ctrl-C reaches all processes; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""A text in a font -> a picture of its ink: placed, turned and made to fit a line of given height."""
+"""Layout of a text in a line of given height, and the picture of its ink."""
 
 from __future__ import annotations
 

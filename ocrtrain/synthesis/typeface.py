@@ -1,7 +1,7 @@
-"""A text in a font -> its letters' pictures, each with its place: drawn once, then used again.
+"""Letters of a font as pictures, drawn once and used again, and a text set in them.
 
-To draw a letter takes FreeType ten times as long as to put its picture into a line, and a line needs the
-letters one by one where their distances are ours to choose.
+FreeType takes ten times as long to draw a letter as it takes to put its picture into a line, and a line needs
+the letters one by one where the distances between them are ours to choose.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Ink = NDArray[np.uint8]
 
 # An open face takes about 200 KB.
 _OPEN_FONTS = 256
-# What the pictures of letters may take up in a process before they are drawn anew, in bytes.
+# Bytes of letters' pictures that a process keeps; beyond that, all are forgotten and drawn anew.
 _ROOM = 1 << 26
 # Of a typewriter's cell, the part that its widest letters fill.
 CELL = 0.96
@@ -102,9 +102,11 @@ class Typeface:
     ) -> Typeset:
         """Place the letters of `text` side by side.
 
-        All in ems: `spacing` is added after each letter and `word_spacing` after each space; `pitch`, unless
-        zero, is the advance of every letter, as a typewriter has it: wide letters are made narrower. Letters
-        that are shaped together stay as the font has them.
+        spacing: added after each letter, in ems.
+        word_spacing: added after each space, in ems.
+        pitch: unless zero, the advance of every letter in ems, as a typewriter has it: wide letters are made
+            narrower.
+        Letters that are shaped together stay as the font has them.
         """
         if self.shaping:
             whole = self._draw(text)
@@ -162,9 +164,11 @@ def pen_places(
     word_spacing: float,
     pitch: float,
 ) -> list[float]:
-    """Tell where the pen stands for each letter of `text`, in pixels, from how far each moves it on.
+    """Compute where the pen stands for each letter of `text`, in pixels.
 
-    `spacing`, `word_spacing` and `pitch` are those of `Typeface.typeset`.
+    face: the font, for its size and its kerning.
+    advances: how far each letter moves the pen on, in pixels.
+    spacing, word_spacing, pitch: those of `Typeface.typeset`.
     """
     gap, word_gap, cell = spacing * face.size, word_spacing * face.size, round(pitch * face.size)
     kerning = {} if pitch else _kerning(face.path, face.index)

@@ -115,7 +115,7 @@ def to_logical(shown: str, direction: Direction) -> list[tuple[int, str]] | None
 
 
 def mirrored(character: str) -> str:
-    """Give the sign that looks like `character` does in a right-to-left run: ")" for "(", most often itself."""
+    """Give the sign that looks like `character` does in a right-to-left run: ")" for "(", mostly itself."""
     from bidi.mirror import MIRRORED
 
     return str(MIRRORED.get(character, character))

@@ -23,8 +23,8 @@ class Effects:
 
     steps: effects, or anything else that is called as one and has a `share`; None leaves a name out.
     least_contrast: how far ink and paper lie apart afterwards, of 1, in every part of the line that is as
-        wide as it is high, and further apart than the paper's own shades differ. Where they would not, the picture
-        is mixed with the clean one.
+        wide as it is high, and further apart than the paper's own shades differ. Where they would not, the
+        picture is mixed with the clean one.
     channels: those that `Colours` without a setting of their own paint.
     where: name of the steps in messages.
     Raises `InputError` for a step that cannot be called as an effect.

@@ -17,7 +17,7 @@ from ocrtrain.text import Charset, normalize
 from ocrtrain.text.charset import describe
 
 _FIELDS = ("name", "company", "street_address", "address", "city", "job", "phone_number", "sentence")
-# So many texts of each field show which characters it has, or too few of them to matter.
+# Texts of each field that are looked at for its characters; what these lack is too rare to matter.
 _PROBES = 200
 _TRIES = 20
 # Faker reckons these from today's date: tomorrow they would be others under the same seed.

@@ -20,8 +20,10 @@ from ocrtrain.text import Charset, normalize
 
 # Texts that are counted to find out which symbols are rare.
 _COUNTED = 3000
-_ROOM = 1.4  # more than the floor is aimed at: a count has its chances, and not every text a place
-_PLACES = 4  # that are tried for a letter among letters or a sign among signs
+# So many times the floor is aimed at: a count varies by chance, and not every text has a place for a symbol.
+_ROOM = 1.4
+# Places that are tried to put a letter among letters or a sign among signs.
+_PLACES = 4
 
 
 class Mixture(TextSource):

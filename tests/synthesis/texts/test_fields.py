@@ -70,7 +70,7 @@ def test_addresses_come_in_one_line(drawn: Drawer) -> None:
         ({"fields": ["date"]}, "depends on today's date"),
         ({"fields": ["ssn"]}, "depends on today's date"),
         ({"fields": ["pyint"]}, "does not give text"),
-        ({"fields": []}, "names no field"),
+        ({"fields": []}, "must name a field"),
         ({"locales": ["ru_RU"]}, r"field name of ru_RU: the charset lacks .*CYRILLIC"),
     ],
 )
