@@ -26,7 +26,7 @@ from typing import Any
 
 import hydra
 
-from ocrtrain.command_line.presets import BUILT_IN
+from ocrtrain.command_line.presets import built_in
 from ocrtrain.synthesis import LineGenerator
 
 TRDG = """
@@ -52,7 +52,7 @@ Rates = tuple[float, float]
 
 def generator(preset: str, *settings: str) -> LineGenerator:
     """Build the generator of a preset, in grey and of height 32 unless `settings` say otherwise."""
-    with hydra.initialize_config_dir(str(BUILT_IN), version_base="1.3"):
+    with hydra.initialize_config_dir(str(built_in()), version_base="1.3"):
         words = [f"synthesis={preset}", "output=none", "synthesis.channels=1", "synthesis.height=32"]
         # The same letters on every machine, and script fonts or none.
         config = hydra.compose("generate", [*words, "synthesis.only_fonts=null", *settings])
