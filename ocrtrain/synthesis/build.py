@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -49,3 +50,13 @@ def build_generator(**settings: Any) -> LineGenerator:
         layout=layout,
         effects=effects,
     )
+
+
+# The settings are its arguments for whoever asks: tests of presets, messages about misspelt ones, editors.
+build_generator.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(part(), name))
+        for name, part in SETTINGS.items()
+    ],
+    return_annotation=LineGenerator,
+)
