@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from ocrtrain.fields import CheckedFields
 from ocrtrain.settings import checked
-from ocrtrain.text.direction import DIRECTIONS, Direction, mixes_directions, to_display, to_logical
-from ocrtrain.text.normalization import NORMALIZATIONS, Normalization, normalize
+from ocrtrain.text.direction import Direction, mixes_directions, to_display, to_logical
+from ocrtrain.text.normalization import Normalization, normalize
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Writing:
     @classmethod
     def from_fields(cls, fields: CheckedFields) -> Self:
         """Read what `as_dict` gave, or a part of it; raises FieldError for anything else."""
-        choices = {"normalization": NORMALIZATIONS, "direction": DIRECTIONS}
+        choices = {"normalization": get_args(Normalization), "direction": get_args(Direction)}
         own: dict[str, Any] = {
             name: fields.text(name, known) for name, known in choices.items() if name in fields.values
         }
