@@ -20,7 +20,6 @@ from ocrtrain.checkpoint.description import (
     with_own_weights,
 )
 from ocrtrain.commands.fit.fit.settings import FitSettings
-from ocrtrain.commands.settings import replaced
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
@@ -70,14 +69,14 @@ class BaseCheckpoint:
         )
 
 
-def read_base(chosen: Mapping[str, Any]) -> BaseCheckpoint | None:
+def read_base(settings: FitSettings) -> BaseCheckpoint | None:
     """Read the checkpoint that `init` or `resume` names; None if neither does."""
-    setting = "init" if chosen["resume"] is None else "resume"
-    path = chosen[setting]
+    setting = "init" if settings.resume is None else "resume"
+    path = settings.init if settings.resume is None else settings.resume
     if path is None:
-        if chosen["charset"] != "keep":
+        if settings.charset != "keep":
             raise InputError(
-                f"charset={chosen['charset']}", "there is no charset before", "give init=CHECKPOINT."
+                f"charset={settings.charset}", "there is no charset before", "give init=CHECKPOINT."
             )
         return None
     content, name = read_checkpoint(path, setting), f"{setting}={path}"
@@ -95,8 +94,8 @@ def read_base(chosen: Mapping[str, Any]) -> BaseCheckpoint | None:
 
 
 def inherit(
-    chosen: Mapping[str, Any], base: BaseCheckpoint | None, given: Mapping[str, str]
-) -> tuple[dict[str, Any], BaseCheckpoint | None]:
+    settings: FitSettings, base: BaseCheckpoint | None, given: Mapping[str, str]
+) -> tuple[FitSettings, BaseCheckpoint | None]:
     """Give the settings with those that the checkpoint fixes, and it with those typed ones that differ.
 
     Fixed are the architecture and how lines are prepared, and for `resume` the adaptation too. What is typed
@@ -104,7 +103,7 @@ def inherit(
     typed settings that cannot be others.
     """
     if base is None:
-        return dict(chosen), None
+        return settings, None
     resumed, description = base.training is not None, base.description
     fixed: dict[str, Any] = {}
     if resumed:  # so that the run still knows what its adapters are for
@@ -113,13 +112,13 @@ def inherit(
     taken = with_own_weights(description.model)
     different: list[str] = []
     for key in (*ARCHITECTURE, "adapt") if resumed else ARCHITECTURE:
-        fixed[key], differing = settle(key, chosen[key], taken.get(key), typed)
+        fixed[key], differing = settle(key, settings.model[key], taken.get(key), typed)
         different += differing
-    fixed |= prepared_alike(chosen["data"], base, typed)
-    charset = "" if not resumed and chosen["charset"] == "replace" else " and charset"
+    fixed |= prepared_alike(settings.data, base, typed)
+    charset = "" if not resumed and settings.charset == "replace" else " and charset"
     parts = f"architecture, preprocessing{charset}" if charset else "architecture and preprocessing"
     log.info("%s: its %s are used", base.name, parts)
-    return replaced(chosen, fixed), replace(base, typed=tuple(different))
+    return settings.replaced(fixed), replace(base, typed=tuple(different))
 
 
 def started_from(description: Description, name: str) -> str | None:

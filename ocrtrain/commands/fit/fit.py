@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -34,13 +34,13 @@ from ocrtrain.commands.fit.base_checkpoint import build_model, inherit, open_dat
 from ocrtrain.commands.fit.callbacks import users_callbacks
 from ocrtrain.commands.fit.find import find
 from ocrtrain.commands.fit.fit.optimizer import optimizer_maker
-from ocrtrain.commands.fit.fit.settings import FitSettings, read_fit_settings, trainer_settings
+from ocrtrain.commands.fit.fit.settings import FitSettings, read_fit_settings
 from ocrtrain.commands.fit.launch import launch, processes_to_start
 from ocrtrain.commands.fit.overfit import UntilLearned, for_overfit, keep_few, verdict
 from ocrtrain.commands.fit.resumed_settings import compare_settings
 from ocrtrain.commands.fit.run_folder import AUTO, held, prepare_folder, resume_path, run_folder
 from ocrtrain.commands.fit.run_summary import conclude, quieten_lightning, report_model, requeue_if_asked
-from ocrtrain.commands.settings import plain, replaced
+from ocrtrain.commands.settings import plain
 from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData
 from ocrtrain.distributed import collectives
@@ -63,8 +63,6 @@ from ocrtrain.training.validation_schedule import ValidationSchedule
 
 log = logging.getLogger(__name__)
 
-Chosen = Mapping[str, Any]  # the composed configuration as plain values
-
 
 def run(config: DictConfig) -> float | None:
     """Train as `config` says and give the best validation CER, so that sweeps can minimise it.
@@ -76,28 +74,27 @@ def run(config: DictConfig) -> float | None:
     # A run that is named after the time of its start has no name that could be found again.
     if OmegaConf.is_interpolation(config, "run") and config.resume == AUTO:
         raise InputError("resume=auto", "needs a run to look for", "name it: run=NAME.")
-    chosen = plain(config)
-    if chosen["find"] is not None:  # how long to train need not be said to find something
-        chosen = replaced(chosen, {"trainer.max_steps": 1})
-    settings = read_fit_settings(chosen)
+    settings = read_fit_settings(plain(config))
+    if settings.find is not None:  # how long to train need not be said to find something
+        settings = settings.replaced({"trainer.max_steps": 1})
     count = processes_to_start(settings.trainer)
     if count == 1:
-        return train(chosen, words)
+        return train(settings, words)
     if settings.find is not None:
         raise InputError(f"find={settings.find}", "looks on one device", "add trainer.devices=1.")
-    return cast(float | None, launch(chosen, words, count, settings.trainer.accelerator))
+    return cast(float | None, launch(settings.record, words, count, settings.trainer.accelerator))
 
 
-def train(chosen: Chosen, words: Sequence[str] = ()) -> float | None:
+def train(settings: FitSettings, words: Sequence[str] = ()) -> float | None:
     """Train in this process, which may be one of several; `words` are the settings as they were typed."""
     quieten_lightning()
     here = place()
-    join(here, trainer_settings(chosen["trainer"]).accelerator)
+    join(here, settings.trainer.accelerator)
     try:
         # Each process has composed its own settings, a second later perhaps: one name for all.
-        chosen = {**chosen, "run": collectives.told_by_first(str(chosen["run"]))}
-        resume = resume_path(read_fit_settings(chosen)) if collectives.rank() == 0 else None
-        return train_here({**chosen, "resume": collectives.told_by_first(resume)}, words, here)
+        settings = settings.replaced({"run": collectives.told_by_first(settings.run)})
+        resume = resume_path(settings) if collectives.rank() == 0 else None
+        return train_here(settings.replaced({"resume": collectives.told_by_first(resume)}), words, here)
     except RuntimeError as error:
         if reason := lost(error, here.world):
             raise reason from error
@@ -106,19 +103,18 @@ def train(chosen: Chosen, words: Sequence[str] = ()) -> float | None:
         leave()
 
 
-def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float | None:
+def train_here(settings: FitSettings, words: Sequence[str], here: ProcessInfo) -> float | None:
     """Put the parts together, train, and say what came out."""
     # Settings: as they were chosen, except for what `overfit` needs and what a checkpoint fixes.
     typed = typed_settings(words)
-    if chosen["overfit"] is not None:
-        chosen = for_overfit(chosen, typed)
-    precision = choose_precision(chosen["trainer"]["precision"], chosen["trainer"]["accelerator"])
-    chosen = replaced(chosen, {"trainer.precision": precision})  # a resumed run is to hear of another one
-    base = read_base(chosen)
+    if settings.overfit is not None:
+        settings = for_overfit(settings, typed)
+    precision = choose_precision(settings.trainer.precision, settings.trainer.accelerator)
+    settings = settings.replaced({"trainer.precision": precision})  # a resumed run is to hear of another one
+    base = read_base(settings)
     if base is not None and base.training is not None:
-        compare_settings(chosen, base.description.config, typed, base.path)
-    chosen, base = inherit(chosen, base, typed)
-    settings = read_fit_settings(chosen)
+        compare_settings(settings.record, base.description.config, typed, base.path)
+    settings, base = inherit(settings, base, typed)
     folder = run_folder(settings)
     seed_everything(settings.seed, verbose=False)
 
@@ -170,7 +166,7 @@ def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float
 
     # What is written: checkpoints with everything that reading needs, an adapter if there is a base for it.
     description = Description(
-        self_contained(settings.model, model), data.charset, data.preprocess, dict(chosen)
+        self_contained(settings.model, model), data.charset, data.preprocess, settings.record
     )
     adapter = None
     # Adapters of a run that began with random weights, or others', are for a base that no checkpoint has.
@@ -193,7 +189,7 @@ def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float
         None if synchronized else SharedStatistics(),
         NoAveraging() if decay is None else Averaging(decay),
         Recorder(folder, clock),
-        *publishers(instantiate(settings.logger), folder, dict(chosen)),
+        *publishers(instantiate(settings.logger), folder, settings.record),
         Console(clock, data.batches_per_epoch),
         stopping,
         learned if settings.overfit is not None else None,
@@ -236,7 +232,7 @@ def train_here(chosen: Chosen, words: Sequence[str], here: ProcessInfo) -> float
     # Training.
     with held(folder) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
-            prepare_folder(folder, chosen)
+            prepare_folder(folder, settings.record)
             device = trainer.strategy.root_device
             on = f"{here.world} x {device.type}" if here.world > 1 else device
             log.info("run %s, %s precision, on %s", folder, precision, on)

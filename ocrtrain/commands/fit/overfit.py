@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from ocrtrain.commands.settings import replaced
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.data import LineData
 from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.lines.sources import LineSource
@@ -43,19 +43,19 @@ class FirstEpoch:
         return ""
 
 
-def for_overfit(chosen: Mapping[str, Any], typed: Collection[str]) -> dict[str, Any]:
+def for_overfit(settings: FitSettings, typed: Collection[str]) -> FitSettings:
     """Give the settings with what learning by heart takes: nothing changes at random, and it ends soon.
 
     typed: the settings of the command line, which stay.
     """
     wanted: dict[str, Any] = {"dropout": 0.0, "data.augment": None, "data.workers": 0}
     wanted["trainer.validate_every_steps"] = EVERY
-    if chosen["encoder"].get("dropout") is not None:
+    if settings.encoder.get("dropout") is not None:
         wanted["encoder.dropout"] = 0.0
     limits = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
     if not any(limit in typed for limit in limits):
         wanted |= dict(zip(limits, (STEPS, None, None), strict=True))
-    return replaced(chosen, {key: value for key, value in wanted.items() if key not in typed})
+    return settings.replaced({key: value for key, value in wanted.items() if key not in typed})
 
 
 def keep_few(data: LineData, lines: int) -> None:

@@ -25,10 +25,11 @@ def main(order: Path, record: Path) -> int:
     threading.Thread(target=end_with_launcher, daemon=True).start()
     given = json.loads(order.read_text("utf-8"))
     from ocrtrain.commands.fit.fit import train
+    from ocrtrain.commands.fit.settings import read_fit_settings
     from ocrtrain.training.error_translation import ProcessLost
 
     try:
-        tell(record, result=train(given["settings"], given["words"]))
+        tell(record, result=train(read_fit_settings(given["settings"]), given["words"]))
         return 0
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1

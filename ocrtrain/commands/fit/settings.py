@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from lightning.pytorch import Trainer
 
+from ocrtrain.commands.settings import replaced
 from ocrtrain.errors import InputError
 from ocrtrain.settings import Count, Limits, Positive, PositiveInt, Seconds, read_settings
 from ocrtrain.training.budget import Budget
@@ -103,7 +104,10 @@ class TrainerSettings:
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Everything that a run of `fit` is told; parts are built by Hydra from the classes that they name."""
+    """Everything that a run of `fit` is told; parts are built by Hydra from the classes that they name.
+
+    record: the same as plain values, with what this version does not know of, to be kept and compared with.
+    """
 
     run: str
     runs: str
@@ -128,6 +132,11 @@ class FitSettings:
     early_stopping: EarlyStoppingSettings
     ema: EmaSettings
     trainer: TrainerSettings
+    record: dict[str, Any] = field(repr=False)
+
+    def replaced(self, values: Mapping[str, Any]) -> FitSettings:
+        """Give the settings with other values for some, which are named by their dotted keys."""
+        return read_fit_settings(replaced(self.record, values))
 
     @property
     def model(self) -> dict[str, Any]:
@@ -164,8 +173,9 @@ NOT_TAKEN = {
 def read_fit_settings(values: Mapping[str, Any]) -> FitSettings:
     """Read the composed configuration, as plain values; raises InputError for what cannot be meant."""
     known = {own.name for own in dataclasses.fields(FitSettings)}
-    chosen = {name: value for name, value in values.items() if name in known}
-    chosen["run"] = str(chosen["run"])  # 7 is a name, too
+    record = {**values, "run": str(values["run"])}  # 7 is a name, too
+    chosen = {name: value for name, value in record.items() if name in known}
+    chosen["record"] = record
     chosen["trainer"] = trainer_settings(values["trainer"])
     return read_settings(FitSettings, chosen)
 
