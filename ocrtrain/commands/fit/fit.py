@@ -109,7 +109,7 @@ def train_here(settings: FitSettings, words: Sequence[str], here: ProcessInfo) -
     typed = typed_settings(words)
     if settings.overfit is not None:
         settings = for_overfit(settings, typed)
-    precision = choose_precision(settings.trainer.precision, settings.trainer.accelerator)
+    precision = choose_precision(str(settings.trainer.precision), settings.trainer.accelerator)
     settings = settings.replaced({"trainer.precision": precision})  # a resumed run is to hear of another one
     base = read_base(settings)
     if base is not None and base.training is not None:
