@@ -85,7 +85,7 @@ class StepDecision(Callback):
             self.decision = Decision()
         else:
             self.decision = self._decide(trainer)
-        trainer.should_stop = trainer.should_stop or self.decision.stop
+            trainer.should_stop = self.decision.stop
         # Lightning validates after every `val_check_batch` batches, and whenever it is told to stop.
         trainer.val_check_batch = 1 if self.decision.validate else sys.maxsize
         if self.decision.stop and not self.decision.validate:
@@ -93,13 +93,15 @@ class StepDecision(Callback):
 
     def _decide(self, trainer: Trainer) -> Decision:
         step, seconds, first = trainer.global_step, self.clock.seconds, trainer.is_global_zero
-        done = first and self.clock.done(step)
-        due = first and (done or self.validation.due(step, seconds))
+        # A user's own callback may have stopped the Trainer, in one process or in all.
+        done = trainer.should_stop or (first and self.clock.done(step))
+        due = first and self.validation.due(step, seconds)
         saves = first and self._save_is_due(step, seconds)
         failed = self.failing is not None and self.failing.failed
         votes = collectives.highest(done, due, saves, failed, self._signals.received)
         done, due, saves, failed = map(bool, votes[:4])
         self.signal = votes[4]
+        due = due or done
         if due:
             self.validation.begin(step, seconds)
         if failed:
@@ -119,7 +121,7 @@ class StepDecision(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validation.end(self.clock.seconds)
-        if any(stopper.finished for stopper in self.stoppers):
+        if trainer.should_stop or any(stopper.finished for stopper in self.stoppers):
             self.decision = replace(self.decision, stop=True, save=True)
             trainer.should_stop = True
 
