@@ -43,6 +43,7 @@ RULES: tuple[tuple[str, Effect, str], ...] = (
     ("early_stopping.*", Effect.NOW, ""),
     ("ema.*", Effect.NOW, ""),
     ("logger.*", Effect.NOW, ""),
+    ("callbacks", Effect.NOW, ""),
     ("data.seed", Effect.REFUSED, "what is drawn, and in which order lines come, follows from it"),
     ("data.train.seed", Effect.REFUSED, "the lines that are drawn follow from it"),
     ("data.holdout", Effect.REFUSED, "lines that were trained on would be used to validate"),
