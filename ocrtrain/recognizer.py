@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ocrtrain.checkpoint.adapter import apply_adapter
@@ -22,6 +20,7 @@ from ocrtrain.checkpoint.description import (
     merge_adapters,
     read_checkpoint,
 )
+from ocrtrain.data.batches.collate import Collate, Sample
 from ocrtrain.data.images.image import as_pixels
 from ocrtrain.decoding import GreedyDecoder, Transcript
 from ocrtrain.errors import InputError
@@ -41,8 +40,8 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    pixels: NDArray[np.uint8]  # [C, H, w]
-    width: int  # of the image as it was given
+    sample: Sample
+    width: int  # of the image as it was given, in pixels
 
 
 class Recognizer:
@@ -133,10 +132,10 @@ class Recognizer:
             return image
         preprocess = self.description.preprocess
         try:
-            pixels = as_pixels(image, 3 if preprocess.reads_colour else 1)
+            pixels = as_pixels(image, preprocess.image_channels)
         except InputError as error:
             return error
-        return _Prepared(preprocess(pixels), pixels.shape[1])
+        return _Prepared(Sample(preprocess(pixels)), pixels.shape[1])
 
     def _read_window(
         self, window: list[_Prepared | InputError], batch_size: int
@@ -144,7 +143,7 @@ class Recognizer:
         """Read similar widths together, and give the results in the order in which the images came."""
         results: list[Any] = [item if isinstance(item, InputError) else None for item in window]
         good = [(i, item) for i, item in enumerate(window) if isinstance(item, _Prepared)]
-        good.sort(key=lambda pair: pair[1].pixels.shape[2])
+        good.sort(key=lambda pair: pair[1].sample.pixels.shape[2])
         for start in range(0, len(good), batch_size):
             batch = good[start : start + batch_size]
             for (i, _), transcript in zip(batch, self._read_batch([item for _, item in batch]), strict=True):
@@ -152,16 +151,10 @@ class Recognizer:
         return results
 
     def _read_batch(self, lines: list[_Prepared]) -> list[Transcript]:
-        preprocess = self.description.preprocess
-        widths = [line.pixels.shape[2] for line in lines]
-        shape = (len(lines), preprocess.channels, preprocess.height, preprocess.padded_width(max(widths)))
-        pixels = np.zeros(shape, np.uint8)
-        for i, line in enumerate(lines):
-            pixels[i, :, :, : widths[i]] = line.pixels
+        collate = Collate(self.description.preprocess)
+        batch = collate([line.sample for line in lines]).to(self.device)
         with torch.inference_mode():
-            log_probs, lengths = self.model(
-                torch.from_numpy(pixels).to(self.device), torch.tensor(widths, device=self.device)
-            )
+            log_probs, lengths = self.model(batch.pixels, batch.widths)
             transcripts = self.decoder(log_probs, lengths, [line.width for line in lines])
         if self.calibration is None or not isinstance(self.decoder, GreedyDecoder):
             return transcripts

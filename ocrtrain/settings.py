@@ -8,10 +8,11 @@ that presets name. The defaults and their descriptions stay in conf/, which `--h
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -94,6 +95,35 @@ def read_settings(kind: type[T], values: Mapping[str, Any], prefix: str = "") ->
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InputError(f"{path}{name}", "must be given", f"it is {described(hints[name])}.")
     return kind(**read)
+
+
+class FlatSettings:
+    """Settings of one preset that stand side by side there and are read into several dataclasses."""
+
+    def __init__(self, prefix: str, *kinds: type) -> None:
+        self.prefix = prefix
+        self.owners = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
+
+    def refuse_others(self, names: Iterable[str]) -> None:
+        """Raise InputError for a name that no dataclass has."""
+        for name in names:
+            if name not in self.owners:
+                known = ", ".join(self.owners)
+                raise InputError(f"{self.prefix}.{name}", "is not a setting", f"the settings are: {known}.")
+
+    def read(self, kind: type[T], values: Mapping[str, Any]) -> T:
+        """Fill one of the dataclasses with its own among `values`; raises InputError as `read_settings`."""
+        own = {name: value for name, value in values.items() if self.owners[name] is kind}
+        return read_settings(kind, own, self.prefix)
+
+    def signature(self, returns: Any) -> inspect.Signature:
+        """Give the signature of a function that takes all of them by name, their defaults included."""
+        by_name = inspect.Parameter.KEYWORD_ONLY
+        arguments = [
+            inspect.Parameter(name, by_name, default=getattr(kind(), name))
+            for name, kind in self.owners.items()
+        ]
+        return inspect.Signature(arguments, return_annotation=returns)
 
 
 def checked(value: Any, kind: Any, name: str) -> Any:

@@ -30,7 +30,8 @@ import numpy as np
 from PIL import Image
 
 from ocrtrain.data.batches.buckets import EndlessBatches
-from ocrtrain.data.batches.dataset import Collate, LineDataset
+from ocrtrain.data.batches.collate import Collate
+from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.checks.screening import symbols_of
 from ocrtrain.data.formats import open_lines
 from ocrtrain.data.formats.writers import WrittenLine, writing
@@ -140,13 +141,13 @@ def start(file: str, began: float) -> None:
 
     began: the time at which this process was started, in seconds since 1970.
     """
-    from ocrtrain.data import LineData
+    from ocrtrain.data import build_line_sets
 
     memory = Memory()
     marks = [(0.0, began), (time.process_time(), time.time())]
     source = open_lines(file)
     marks.append((time.process_time(), time.time()))
-    data = LineData(file, batch_size=16, workers=0)
+    data = build_line_sets(train=file, batch_size=16, workers=0)
     data.open(4)
     marks.append((time.process_time(), time.time()))
     keys = next(iter(data.batches()))

@@ -20,7 +20,7 @@ from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import built_in, choices, compose, settings
 from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
 from ocrtrain.commands.settings import plain
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation, is_added
 from ocrtrain.model.build import build_recognizer, construct
@@ -73,7 +73,7 @@ def build(config: DictConfig, classes: int = 11) -> LineRecognizer:
     model = build_recognizer({key: plain(config[key]) for key in MODEL_KEYS}, classes)
     optimizer = instantiate(config.optimizer, _convert_="all")(model)
     assert optimizer.param_groups
-    assert isinstance(instantiate(config.data, _convert_="all"), LineData)
+    assert isinstance(instantiate(config.data, _convert_="all"), LineSets)
     settings = trainer_settings({**plain(config.trainer), "accelerator": "cpu", "max_steps": 1})
     clock = Clock(settings.budget(10), instantiate(config.schedule, _convert_="all"))
     assert 0 < clock.schedule(0.01) <= 1

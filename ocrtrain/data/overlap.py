@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.data.lines.mixture import Part
+from ocrtrain.data.lines.rejections import examples
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MOST = 200_000  # lines whose sizes are looked up; among more, people would wait
 
@@ -43,6 +47,20 @@ def trained_on(training: Sequence[Part], validation: Sequence[Part]) -> list[tup
         if (digest := _digest(place)) in digests[key]:
             found.append((place, digests[key][digest]))
     return found
+
+
+def announce_overlap(training: Sequence[Part], validation: Sequence[Part]) -> None:
+    """Warn of validation lines whose images are trained on."""
+    found = trained_on(training, validation)
+    if found is None:
+        log.info("validation lines are not looked for among the training lines: too many are of one size")
+    elif found:
+        pairs = [f"{mine.names[i]} (as {theirs.names[j]})" for (mine, i), (theirs, j) in found]
+        log.warning(
+            "validation has %d lines whose images are trained on, too; its CER will be too low: %s",
+            len(found),
+            examples(pairs),
+        )
 
 
 def _stored(parts: Sequence[Part]) -> Iterator[tuple[StoredLines, NDArray[np.int64]]]:

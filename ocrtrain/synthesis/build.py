@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
-from ocrtrain.errors import InputError
-from ocrtrain.settings import read_settings
+from ocrtrain.settings import FlatSettings
 from ocrtrain.synthesis.generator import LineGenerator
 from ocrtrain.synthesis.settings import EffectSettings, FontSettings, LayoutSettings, LineSize, TextSettings
 
-SETTINGS = {
-    setting.name: part
-    for part in (TextSettings, LineSize, FontSettings, LayoutSettings, EffectSettings)
-    for setting in fields(part)
-}
-
-Part = TypeVar("Part")
+_SETTINGS = FlatSettings("synthesis", TextSettings, LineSize, FontSettings, LayoutSettings, EffectSettings)
 
 
 def build_generator(**settings: Any) -> LineGenerator:
@@ -27,18 +18,10 @@ def build_generator(**settings: Any) -> LineGenerator:
     Raises `InputError` for a setting that does not exist or has a wrong value and, before any line is drawn,
     for texts that no font has all characters of.
     """
-    for name in settings:
-        if name not in SETTINGS:
-            raise InputError(
-                f"synthesis.{name}", "is not a setting", f"the settings are: {', '.join(SETTINGS)}."
-            )
-
-    def read(part: type[Part]) -> Part:
-        own = {name: value for name, value in settings.items() if SETTINGS[name] is part}
-        return read_settings(part, own, "synthesis")
-
-    texts, size, fonts = read(TextSettings), read(LineSize), read(FontSettings)
-    layout, effects = read(LayoutSettings), read(EffectSettings).chain(size.channels)
+    _SETTINGS.refuse_others(settings)
+    size, layout = _SETTINGS.read(LineSize, settings), _SETTINGS.read(LayoutSettings, settings)
+    texts, fonts = _SETTINGS.read(TextSettings, settings), _SETTINGS.read(FontSettings, settings)
+    effects = _SETTINGS.read(EffectSettings, settings).chain(size.channels)
     mixture, charset = texts.open()
     typesetter = fonts.typesetter(charset)
     return LineGenerator(
@@ -53,10 +36,4 @@ def build_generator(**settings: Any) -> LineGenerator:
 
 
 # The settings are its arguments for whoever asks: tests of presets, messages about misspelt ones, editors.
-build_generator.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(part(), name))
-        for name, part in SETTINGS.items()
-    ],
-    return_annotation=LineGenerator,
-)
+build_generator.__signature__ = _SETTINGS.signature(LineGenerator)  # type: ignore[attr-defined]

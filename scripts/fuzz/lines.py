@@ -129,7 +129,7 @@ def read(place: Path) -> object:
     from omegaconf import OmegaConf
 
     from ocrtrain.commands.convert import run
-    from ocrtrain.data import LineData
+    from ocrtrain.data import build_line_sets
     from ocrtrain.data.formats import open_lines
     from ocrtrain.errors import InputError
 
@@ -155,7 +155,7 @@ def read(place: Path) -> object:
         if failed == 0 and list(again.originals) != list(source.originals):
             raise ShownError(f"texts are others after convert format={form}")
     try:
-        LineData(str(place), max_skipped=10**6, workers=0).open(4)
+        build_line_sets(train=str(place), max_skipped=10**6, workers=0).open(4)
     except InputError as error:
         found.append(error.why)
     return found

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets, build_line_sets
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.backbones import CompactResNet
@@ -28,13 +28,15 @@ Command = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, draw_lines: Callable[..., Path]) -> LineData:
-    opened = LineData(str(draw_lines(tmp_path_factory.mktemp("lines"), 20)), batch_size=4, workers=0)
+def data(tmp_path_factory: pytest.TempPathFactory, draw_lines: Callable[..., Path]) -> LineSets:
+    opened = build_line_sets(
+        train=str(draw_lines(tmp_path_factory.mktemp("lines"), 20)), batch_size=4, workers=0
+    )
     opened.open(columns_per_frame=4)
     return opened
 
 
-def dry_run_of(data: LineData, lr: float = 0.01) -> DryRun:
+def dry_run_of(data: LineSets, lr: float = 0.01) -> DryRun:
     torch.manual_seed(0)
     model = LineRecognizer(
         CompactResNet(channels=[8, 8], out_channels=16), IdentityEncoder(16), len(data.charset)
@@ -44,7 +46,7 @@ def dry_run_of(data: LineData, lr: float = 0.01) -> DryRun:
     )
 
 
-def test_a_dry_run_trains_and_leaves_no_trace(data: LineData) -> None:
+def test_a_dry_run_trains_and_leaves_no_trace(data: LineSets) -> None:
     run = dry_run_of(data)
     before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
     found = ramp(run, data, steps=30)
@@ -54,12 +56,12 @@ def test_a_dry_run_trains_and_leaves_no_trace(data: LineData) -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def test_it_ends_when_the_loss_blows_up(data: LineData) -> None:
+def test_it_ends_when_the_loss_blows_up(data: LineSets) -> None:
     found = ramp(dry_run_of(data, lr=100.0), data, steps=60)
     assert len(found.losses) < 60
 
 
-def test_the_widest_batch_is_that(data: LineData) -> None:
+def test_the_widest_batch_is_that(data: LineSets) -> None:
     widths = data.train_set.widths(0)
     (batch,) = load(data, [widest(data, 3)])
     every = [b for b in load(data, planned(data, 4))]
@@ -107,7 +109,7 @@ def test_the_smallest_batch_that_is_nearly_as_fast() -> None:
 
 
 def test_batch_sizes_are_measured_up_to_the_number_of_lines(
-    data: LineData, monkeypatch: pytest.MonkeyPatch
+    data: LineSets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ocrtrain.training.finders.batch_size.SECONDS", 0.01)
     run = dry_run_of(data)

@@ -54,7 +54,7 @@ RULES: tuple[tuple[str, Effect, str], ...] = (
         for name in ("height", "channels", "width", "ink", "multiple", "normalization", "direction")
     ),
     ("data.charset", Effect.MODEL, ""),
-    ("data.*", Effect.NOW, ""),  # `LineData` compares the lines themselves with those of before
+    ("data.*", Effect.NOW, ""),  # `Continuation` compares the lines themselves with those of before
     ("synthesis.*", Effect.NOW, ""),
     ("backbone.*", Effect.MODEL, ""),
     ("encoder.*", Effect.MODEL, ""),

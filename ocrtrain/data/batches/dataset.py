@@ -1,17 +1,15 @@
-"""A source of lines -> the samples that a loader collects into batches."""
+"""Samples for a loader to collect into batches, made of the lines of a source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from ocrtrain.data.batches.batch import Batch
+from ocrtrain.data.batches.collate import Sample, Unreadable
 from ocrtrain.data.images.augment import Augment
 from ocrtrain.data.images.compiled import compiled
 from ocrtrain.data.images.ink import is_grey
@@ -19,24 +17,6 @@ from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A line ready for a batch: pixels uint8 [C, H, W], class indices, normalized text, source and part."""
-
-    pixels: NDArray[np.uint8]
-    labels: list[int]
-    text: str
-    source: str
-    part: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that could not be read, and why: counted and named, never a crash and never silence."""
-
-    reason: str
 
 
 class LineDataset(Dataset):
@@ -82,9 +62,9 @@ class LineDataset(Dataset):
         except InputError as error:
             return Unreadable(str(error))
         image = line.image
-        if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
-            image = image[..., 0]  # a third of the work for what follows
         if self.augment is not None:
+            if self.preprocess.channels == 1 and image.ndim == 3 and is_grey(image):
+                image = image[..., 0]  # a third of the work
             image = self.augment(image, self._draws_of(epoch, index), self.preprocess.height)
         text = self.charset.writing.normalize(line.text)
         labels = self.charset.encode_known(text)
@@ -104,32 +84,3 @@ class LineDataset(Dataset):
             "uinteger": 0,
         }
         return self._generator
-
-
-@dataclass(frozen=True, slots=True)
-class Collate:
-    """Puts samples side by side into a `Batch`; its `unreadable` names lines that could not be read."""
-
-    preprocess: Preprocess
-
-    def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
-        good = [s for s in samples if isinstance(s, Sample)]
-        n = len(good)
-        width = self.preprocess.padded_width(max((s.pixels.shape[2] for s in good), default=1))
-        pixels = np.empty((n, self.preprocess.channels, self.preprocess.height, width), np.uint8)
-        targets = np.zeros((n, max((len(s.labels) for s in good), default=0)), np.int64)
-        for i, sample in enumerate(good):
-            own = sample.pixels.shape[2]
-            pixels[i, :, :, :own] = sample.pixels
-            pixels[i, :, :, own:] = 0
-            targets[i, : len(sample.labels)] = sample.labels
-        return Batch(
-            pixels=torch.from_numpy(pixels),
-            widths=torch.from_numpy(np.array([s.pixels.shape[2] for s in good], np.int64)),
-            targets=torch.from_numpy(targets),
-            target_lengths=torch.from_numpy(np.array([len(s.labels) for s in good], np.int64)),
-            texts=[s.text for s in good],
-            sources=[s.source for s in good],
-            parts=[s.part for s in good],
-            unreadable=[s.reason for s in samples if isinstance(s, Unreadable)],
-        )

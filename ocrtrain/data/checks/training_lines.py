@@ -12,6 +12,7 @@ from ocrtrain.data.checks.screening import printed_bytes, suspects
 from ocrtrain.data.checks.texts import Findings, conflicts, inspect
 from ocrtrain.data.images.preprocess import Preprocess
 from ocrtrain.data.lines.stored import FileImages, StoredLines
+from ocrtrain.data.settings import CheckSettings
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
 
@@ -22,13 +23,18 @@ CONFLICTS_UP_TO = 200_000  # lines; looking for equal files among more would kee
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What lines must be like to be learned; settings as `LineData` explains them."""
+    """Looks through lines that are to be learned.
+
+    charset: what the model can write.
+    preprocess: how wide it sees a line.
+    columns_per_frame: of its backbone.
+    allowed: what may be left out.
+    """
 
     charset: Charset
     preprocess: Preprocess
     columns_per_frame: int
-    max_skipped: int
-    drop_unknown: bool
+    allowed: CheckSettings
 
     def usable(self, source: StoredLines, name: str) -> NDArray[np.int64] | None:
         """Name what is odd in the texts, and give the lines that can be learned (None: all of them).
@@ -56,14 +62,14 @@ class Check:
         return usable
 
     def _judge(self, findings: Findings, name: str) -> None:
-        if findings.unknown_lines and not self.drop_unknown:
+        if findings.unknown_lines and not self.allowed.drop_unknown:
             raise InputError(
                 "data.charset",
                 f"lacks characters of {len(findings.unknown_lines)} training lines (named above)",
                 "add them to data.charset (of a model that is trained on: charset=extend),"
                 " or set data.drop_unknown=true to train without those lines.",
             )
-        if len(findings.too_long_lines) > self.max_skipped:
+        if len(findings.too_long_lines) > self.allowed.max_skipped:
             raise InputError(
                 name,
                 f"{len(findings.too_long_lines)} texts are too long for their images (named above)",

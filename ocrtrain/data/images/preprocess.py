@@ -1,48 +1,48 @@
-"""From an image of any size to the rows and columns that a model reads."""
+"""Preparation of a line's image: the rows and columns that a model reads, of an image of any size."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtrain.data.images.compiled import compiled
+from ocrtrain.data.images.image import Channels
 from ocrtrain.data.images.ink import ink_on_white, is_grey
-from ocrtrain.errors import InputError
 from ocrtrain.fields import CheckedFields
+from ocrtrain.settings import Limits, checked
 
 MOST = {"height": 1024, "multiple": 4096, "width": 65_536}  # pixels, so that a batch fits a memory
+Height = Annotated[int, Limits(1, MOST["height"])]
+Width = Annotated[int, Limits(1, MOST["width"])]
+Multiple = Annotated[int, Limits(1, MOST["multiple"])]
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """How a line's image becomes a model's input; part of every checkpoint.
+    """Turns a line's image into a model's input; part of every checkpoint.
 
-    height: rows; channels: 1 for grey, 3 for RGB; ink: bring paper to white and ink to black whatever their
-    colours (for 1 channel, see `ink_on_white`); width: None keeps every line's aspect, a number makes all
-    lines that wide (narrower lines are padded on the right, wider ones squeezed); multiple: batches are
-    padded to a multiple of this, so that few distinct shapes occur.
+    height: rows.
+    channels: 1 for grey, 3 for RGB.
+    width: None keeps every line's aspect; a number makes all lines that wide (narrower ones are padded on the
+        right, wider ones squeezed).
+    multiple: batches are padded to a multiple of this, so that few distinct shapes occur.
+    ink: bring paper to white and ink to black whatever their colours (of 1 channel, see `ink_on_white`).
     """
 
-    height: int = 40
-    channels: int = 1
-    width: int | None = None
-    multiple: int = 32
+    height: Height = 40
+    channels: Literal[1, 3] = 1
+    width: Width | None = None
+    multiple: Multiple = 32
     ink: bool = True
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise InputError(f"channels={self.channels}", "lines are grey or RGB", "set it to 1 or 3.")
-        for name, most in MOST.items():
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value}", "must be at least 1", "give a number of pixels.")
-            if value is not None and value > most:
-                raise InputError(f"{name}={value}", f"must be at most {most}", "give a number of pixels.")
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
+            checked(getattr(self, name), kind, name)
 
     @classmethod
     def from_fields(cls, fields: CheckedFields) -> Self:
@@ -61,9 +61,9 @@ class Preprocess:
         return cls(**own)
 
     @property
-    def reads_colour(self) -> bool:
-        """Whether images are needed in RGB: to be kept so, or to tell ink from paper."""
-        return self.channels == 3 or self.ink
+    def image_channels(self) -> Channels:
+        """How images are to be read: to tell ink from paper takes their colours, if they have any."""
+        return 3 if self.channels == 3 else "any" if self.ink else 1
 
     def columns(self, aspect: float) -> int:
         """Columns of a line whose image is `aspect` times as wide as high."""

@@ -15,7 +15,7 @@ from ocrtrain.line import Line
 
 @dataclass(slots=True)
 class Part:
-    """One source of a mixture: its name, its share, and which of its lines to use (None: all)."""
+    """One source of lines: its name ("" if it is the only one), its share, which lines to use (None: all)."""
 
     name: str
     source: LineSource
@@ -24,6 +24,11 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.source) if self.indices is None else len(self.indices)
+
+    @property
+    def key(self) -> str:
+        """The setting that names it."""
+        return f"data.mix.{self.name}" if self.name else "data.train"
 
     def number(self, position: int) -> int:
         """Tell the number that the source gives the part's line `position`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.data.batches.batch import Batch
 from ocrtrain.training.finders.dry_run import DryRun, load, planned, widest
 
@@ -28,7 +28,7 @@ class Measured:
     memory: float | None = None
 
 
-def measure(dry_run: DryRun, data: LineData) -> Iterator[Measured]:
+def measure(dry_run: DryRun, data: LineSets) -> Iterator[Measured]:
     """Train with batches of 4, 8, 16, ... lines, and yield the speed of each.
 
     On a GPU up to the size that does not fit, elsewhere until speed has fallen for two sizes. Lines are read

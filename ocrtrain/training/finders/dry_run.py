@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.data.batches.batch import Batch
 from ocrtrain.data.batches.buckets import plan_epoch
-from ocrtrain.data.batches.dataset import Collate
+from ocrtrain.data.batches.collate import Collate
 from ocrtrain.training.recognizer_module import RecognizerModule, ctc_loss
 
 
@@ -49,21 +49,24 @@ class DryRun:
         return float(loss.detach())
 
 
-def planned(data: LineData, batch_size: int) -> list[list[tuple[int, int]]]:
+def planned(data: LineSets, batch_size: int) -> list[list[tuple[int, int]]]:
     """The batches of the first epoch, as (epoch, line number)."""
     plan = plan_epoch(data.train_set.widths(0), batch_size, data.seed, 0)
     return [[(0, int(i)) for i in batch] for batch in plan]
 
 
-def widest(data: LineData, batch_size: int) -> list[tuple[int, int]]:
+def widest(data: LineSets, batch_size: int) -> list[tuple[int, int]]:
     """The batch of the widest lines: no other needs more memory."""
     order = np.argsort(-data.train_set.widths(0), kind="stable")
     return [(0, int(i)) for i in order[:batch_size]]
 
 
-def load(data: LineData, keys: Sequence[list[tuple[int, int]]]) -> Iterator[Batch]:
+def load(data: LineSets, keys: Sequence[list[tuple[int, int]]]) -> Iterator[Batch]:
     """Read and collect batches; those without a line that can be read are left out."""
     loader = torch.utils.data.DataLoader(
-        data.train_set, batch_sampler=keys, num_workers=data.workers, collate_fn=Collate(data.preprocess)
+        data.train_set,
+        batch_sampler=keys,
+        num_workers=data.batching.loader_workers,
+        collate_fn=Collate(data.preprocess),
     )
     yield from (batch for batch in loader if len(batch))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.report.history import BLUE, GREY, ORANGE
 from ocrtrain.files import atomic_path
@@ -30,13 +30,13 @@ class Ramp(NamedTuple):
     smooth: NDArray[np.float64]
 
 
-def ramp(dry_run: DryRun, data: LineData, steps: int = STEPS) -> Ramp:
+def ramp(dry_run: DryRun, data: LineSets, steps: int = STEPS) -> Ramp:
     """Train for `steps` steps, each at a higher rate than the one before, until the loss blows up.
 
     The model has its weights back when this returns.
     """
     epochs = itertools.chain.from_iterable(
-        load(data, planned(data, data.batch_size)) for _ in itertools.count()
+        load(data, planned(data, data.batching.batch_size)) for _ in itertools.count()
     )
     rates = [group["lr"] for group in dry_run.optimizer.param_groups]
     factors, losses = np.geomspace(LOWEST, HIGHEST, steps), []

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from ocrtrain.data.batches.batch import Batch
 from ocrtrain.data.batches.buckets import EndlessBatches
-from ocrtrain.data.batches.dataset import Collate, LineDataset, Sample, Unreadable
+from ocrtrain.data.batches.collate import Collate, Sample, Unreadable
+from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.formats.folder import FolderSource
 from ocrtrain.data.images.augment import Augment
 from ocrtrain.data.images.preprocess import Preprocess

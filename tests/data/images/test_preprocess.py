@@ -94,8 +94,9 @@ def test_ink_becomes_black_on_white() -> None:
 
 
 def test_colours_are_needed_for_ink() -> None:
-    assert Preprocess(channels=1, ink=True).reads_colour and Preprocess(channels=3).reads_colour
-    assert not Preprocess(channels=1, ink=False).reads_colour
+    assert Preprocess(channels=1, ink=True).image_channels == "any"
+    assert Preprocess(channels=3).image_channels == 3
+    assert Preprocess(channels=1, ink=False).image_channels == 1
 
 
 def test_settings_are_plain_types() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ocrtrain.data import GeneratedLines, LineData
+from ocrtrain.data import GeneratedLines, LineSets, build_line_sets
 from ocrtrain.data.lines.mixture import JoinedLines, MixedLines, Part
 from ocrtrain.errors import InputError
 from ocrtrain.line import Line
@@ -94,8 +94,8 @@ def test_joined_lines_come_one_source_after_the_other() -> None:
     assert joined.widths(0).tolist() == [*range(5), *range(10, 50)]
 
 
-def opened(**settings: Any) -> LineData:
-    data = LineData(**settings)
+def opened(**settings: Any) -> LineSets:
+    data = build_line_sets(**settings)
     data.open(columns_per_frame=4)
     return data
 
@@ -129,9 +129,9 @@ def test_a_source_may_bring_its_own_validation_lines(draw_lines: Callable[..., P
     [
         ({}, "data.mix: is empty"),
         ({"a": {"weight": 2}}, "data.mix.a: needs a path or a generator"),
-        ({"a": {"path": "x", "wieght": 2}}, "data.mix.a.wieght: no such setting"),
-        ({"a": {"path": "x", "weight": 0}}, "data.mix.a.weight=0: is no share"),
-        ({"a": {"path": "x", "weight": "much"}}, "data.mix.a.weight=much: is no share"),
+        ({"a": {"path": "x", "wieght": 2}}, "data.mix.a.wieght: is not a setting"),
+        ({"a": {"path": "x", "weight": 0}}, "data.mix.a.weight=0: must be a positive number"),
+        ({"a": {"path": "x", "weight": "much"}}, "data.mix.a.weight=much: must be a positive number"),
     ],
 )
 def test_mistakes_are_named(mix: dict[str, Any], message: str) -> None:
@@ -141,6 +141,6 @@ def test_mistakes_are_named(mix: dict[str, Any], message: str) -> None:
 
 def test_there_is_one_way_to_name_training_lines() -> None:
     with pytest.raises(InputError, match=r"^data\.mix: stands beside data\.train"):
-        LineData("a", mix={"b": "c"})
+        build_line_sets(train="a", mix={"b": "c"})
     with pytest.raises(InputError, match=r"^data\.train: must be given"):
         opened()
