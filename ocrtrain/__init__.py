@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ocrtrain.version import __version__
+
 if TYPE_CHECKING:
     from ocrtrain.recognizer import Recognizer as Recognizer
 
-__version__ = "0.1.0"
 __all__ = ["Recognizer", "__version__"]
 
 

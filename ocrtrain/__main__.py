@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ocrtrain import __version__
 from ocrtrain.command_line.streams import end_quietly, prepare, reader_left
+from ocrtrain.version import __version__
 
 COMMANDS = {
     "fit": "train a recognizer: on your lines, or on lines that it generates as it goes",

@@ -50,17 +50,21 @@ class Limits:
             return f"0 or a positive {bare}"
         parts = []
         if self.least > -math.inf and self.most < math.inf:
-            parts.append(f"from {self.least:g} to {self.most:g}")
+            parts.append(f"from {_figure(self.least)} to {_figure(self.most)}")
         elif self.least > -math.inf:
-            parts.append(f"of at least {self.least:g}")
+            parts.append(f"of at least {_figure(self.least)}")
         elif self.most < math.inf:
-            parts.append(f"of at most {self.most:g}")
+            parts.append(f"of at most {_figure(self.most)}")
         if self.above > -math.inf:
             parts.append(f"above {self.above:g}")
         if self.below < math.inf:
             parts.append(f"below {self.below:g}")
         article = "an" if plural else "a"
         return " ".join([article, bare, " and ".join(parts)]).strip()
+
+
+def _figure(bound: float) -> str:
+    return f"{int(bound):,}" if 1e5 <= abs(bound) < 1e15 and bound == int(bound) else f"{bound:g}"
 
 
 @dataclass(frozen=True, slots=True)

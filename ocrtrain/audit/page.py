@@ -9,7 +9,6 @@ from html import escape
 
 from PIL import Image
 
-import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
 from ocrtrain.audit.findings import Example, Finding
 from ocrtrain.audit.summary import histogram
@@ -18,6 +17,7 @@ from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.report.table import visible
 from ocrtrain.text.direction import base_direction
+from ocrtrain.version import __version__
 
 HEIGHT, WIDTH = 48, 900  # the largest thumbnail, in pixels
 HEADINGS = {"drop": "Left out", "doubt": "Doubtful", "note": "Good to know"}
@@ -55,7 +55,7 @@ def page(audit: Audit) -> str:
             *_findings(audit),
             *(part for split in audit.splits for part in _lengths(split)),
             *(part for split in audit.splits for part in _characters(split)),
-            f'<p class="pale">ocrtrain {escape(ocrtrain.__version__)}</p></body></html>\n',
+            f'<p class="pale">ocrtrain {escape(__version__)}</p></body></html>\n',
         ]
     )
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import ocrtrain
 from ocrtrain.audit.audit import Audit, Split
 from ocrtrain.audit.doubles import MOST
 from ocrtrain.audit.findings import Finding
 from ocrtrain.data.images.image import legible
 from ocrtrain.evaluation.report.table import visible
+from ocrtrain.version import __version__
 
 SHOWN = 3  # examples of a finding
 ODD_SHOWN = 15  # characters with something odd about them
@@ -66,7 +66,7 @@ def histogram(lengths: Counter[int], bins: int = 12) -> list[tuple[int, int, int
 def as_json(audit: Audit, places: Mapping[str, str]) -> dict[str, Any]:
     """Give an audit as plain values, which docs/audit.md describes; `places` says where each set lies."""
     return {
-        "version": ocrtrain.__version__,
+        "version": __version__,
         "writing": audit.writing.as_dict(),
         "charset": list(audit.charset),
         "flawed": audit.flawed,

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ocrtrain import __version__
 from ocrtrain.checkpoint.calibration import Calibration
 from ocrtrain.checkpoint.integrity import DamagedFile
 from ocrtrain.checkpoint.torch_file import first_not_finite, read_torch_file
@@ -22,6 +21,7 @@ from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation
 from ocrtrain.model.build import build_recognizer, construct, plain_settings
 from ocrtrain.text import Charset, Writing
+from ocrtrain.version import __version__
 
 KEY = "ocrtrain"
 SOURCES = (("backbone", "weights"), ("encoder", "pretrained"))  # settings that only a beginning needs

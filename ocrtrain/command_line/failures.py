@@ -10,12 +10,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from ocrtrain import __version__
 from ocrtrain.command_line import mistakes
 from ocrtrain.command_line.invocation import Invocation, wants_debug
 from ocrtrain.command_line.streams import end_quietly, reader_left
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
+from ocrtrain.version import __version__
 
 BUG, USER_ERROR = 1, 2
 

@@ -11,7 +11,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ocrtrain import __version__
 from ocrtrain.command_line.added_keys import refuse_added_keys
 from ocrtrain.command_line.failures import report, report_input_error
 from ocrtrain.command_line.help_page import example, help_page
@@ -20,6 +19,7 @@ from ocrtrain.command_line.kinds import settle_kinds
 from ocrtrain.command_line.numbers import refuse_words_for_numbers
 from ocrtrain.command_line.presets import built_in, refuse_hidden, settings
 from ocrtrain.errors import InputError
+from ocrtrain.version import __version__
 
 
 def execute(command: str, arguments: Sequence[str]) -> int:

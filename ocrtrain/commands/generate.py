@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from ocrtrain import __version__, cache
+from ocrtrain import cache
 from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.progress import Progress
 from ocrtrain.commands.settings import whole_number, worker_count
@@ -29,6 +29,7 @@ from ocrtrain.synthesis.folder import (
     write_images,
 )
 from ocrtrain.synthesis.preview import COLUMNS, ROWS, draw_preview
+from ocrtrain.version import __version__
 
 _OWN_KEYS = ("output", "preview", "count", "seed", "workers", "overwrite", "debug")
 

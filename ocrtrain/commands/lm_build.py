@@ -14,7 +14,7 @@ from ocrtrain.commands.settings import whole_number
 from ocrtrain.data.formats import open_lines
 from ocrtrain.decoding.lm.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.lm.load import check_output, save_language_model
-from ocrtrain.decoding.settings import path as file_name
+from ocrtrain.decoding.settings import file_name
 from ocrtrain.errors import InputError
 from ocrtrain.text import Writing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from ocrtrain.decoding.lm.load import check_output, load_language_model, save_language_model
-from ocrtrain.decoding.settings import path as file_name
+from ocrtrain.decoding.settings import file_name
 
 
 def run(config: DictConfig) -> None:

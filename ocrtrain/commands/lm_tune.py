@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
@@ -14,11 +15,11 @@ from ocrtrain.commands.progress import Progress
 from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
 from ocrtrain.decoding.lm.load import load_language_model
-from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT, integer, number, text
-from ocrtrain.decoding.settings import path as file_name
+from ocrtrain.decoding.settings import BeamWidth, Bonus, Weight, file_name, text
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import EditCounts, count_edits
 from ocrtrain.recognizer import Recognizer
+from ocrtrain.settings import Limits, checked
 from ocrtrain.text import Charset
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,11 @@ class LogProbsRecorder:
 
 def run(config: DictConfig) -> Settings:
     """Read `config.data.val` once, decode it at all settings, print their CER and store the best."""
-    weights = numbers(config, "weights", 0.0, MOST_WEIGHT)
-    bonuses = numbers(config, "bonuses", -MOST_BONUS, MOST_BONUS)
-    beam_width = integer("beam_width", config.beam_width, 1, MOST_PREFIXES)
+    weights = numbers(config, "weights", Weight)
+    bonuses = numbers(config, "bonuses", Bonus)
+    beam_width = checked(config.beam_width, BeamWidth, "beam_width")
     for key, least in (("batch_size", 1), ("data.max_skipped", 0)):
-        integer(key, OmegaConf.select(config, key), least, 2**31)
+        checked(OmegaConf.select(config, key), Annotated[int, Limits(least, 2**31)], key)
     file_name("checkpoint", config.checkpoint)
     file_name("lm", config.lm)
     file_name("data.val", config.data.val)
@@ -56,8 +57,7 @@ def run(config: DictConfig) -> Settings:
         file_name("adapter", config.adapter)
     if config.device is not None:
         text("device", config.device)
-    if not isinstance(config.store, bool):
-        raise InputError(f"store={config.store}", "does not fit", "give true or false.")
+    checked(config.store, bool, "store")
     recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
     charset = recognizer.description.charset
     model = load_language_model(config.lm, charset.symbols)
@@ -133,9 +133,9 @@ def store(model: LanguageModel, best: Settings, config: DictConfig) -> None:
         log.info("not stored: %s is not of our format (lm convert makes it so)", config.lm)
 
 
-def numbers(config: DictConfig, key: str, least: float, most: float) -> list[float]:
-    """The values to try, each once; raises `InputError` for anything but numbers from `least` to `most`."""
+def numbers(config: DictConfig, key: str, kind: Any) -> list[float]:
+    """Give the values to try, each once; raises `InputError` for anything but numbers of a `kind`."""
     values = list(config[key]) if isinstance(config[key], ListConfig) else [config[key]]
     if not values:
         raise InputError(f"{key}=[]", "does not fit", "give numbers in brackets: [0,0.5,1]")
-    return list(dict.fromkeys(number(key, value, least, most) for value in values))
+    return list(dict.fromkeys(checked(value, kind, key) for value in values))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from ocrtrain.distributed import collectives
+from ocrtrain.model.replacement import replace_modules
 
 
 class SharedStatistics(Callback):
@@ -34,10 +35,21 @@ class SharedStatistics(Callback):
 
 
 def synchronize(model: nn.Module) -> None:
-    """Let the batch norms of `model` that are trained normalize by the lines of all processes together."""
-    for module in list(model.modules()):
-        if type(module) is nn.BatchNorm2d and module.weight.requires_grad:
-            module.__class__ = SynchronizedBatchNorm2d
+    """Let the batch norms of `model` that are trained normalize by the lines of all processes together.
+
+    Before DDP and optimizers see the model: the norms are replaced, with their very parameters and buffers.
+    """
+
+    def replacement(module: nn.Module) -> SynchronizedBatchNorm2d | None:
+        if type(module) is not nn.BatchNorm2d or not module.weight.requires_grad:
+            return None
+        made = SynchronizedBatchNorm2d(module.num_features, module.eps, module.momentum)
+        made.weight, made.bias = module.weight, module.bias
+        for name, buffer in module.named_buffers():
+            setattr(made, name, buffer)
+        return made
+
+    replace_modules(model, replacement)
 
 
 class SynchronizedBatchNorm2d(nn.BatchNorm2d):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from ocrtrain.model.replacement import replace_modules
 
 
 class Convolution(nn.Conv2d):
@@ -36,8 +40,21 @@ def _only_reads(input: Tensor, weight: Tensor) -> bool:
     )
 
 
-def read_alone_alike(module: nn.Module) -> None:
-    """Make every plain convolution in `module`, such as another library's network, a `Convolution`."""
-    for part in module.modules():
-        if type(part) is nn.Conv2d:
-            part.__class__ = Convolution
+def arguments_of(conv: nn.Conv2d) -> dict[str, Any]:
+    """Give the arguments that a convolution like `conv` is made with, to take over its weight and bias."""
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+    given = {name: getattr(conv, name) for name in (*names, "padding_mode")}
+    return {**given, "bias": conv.bias is not None, "device": "meta"}
+
+
+def read_alone_alike(model: nn.Module) -> None:
+    """Replace the plain convolutions inside `model`, such as another library's network, by `Convolution`s."""
+
+    def replacement(module: nn.Module) -> Convolution | None:
+        if type(module) is not nn.Conv2d:
+            return None
+        made = Convolution(**arguments_of(module))
+        made.weight, made.bias = module.weight, module.bias
+        return made
+
+    replace_modules(model, replacement)

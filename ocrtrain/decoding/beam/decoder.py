@@ -21,21 +21,13 @@ from ocrtrain.decoding.lm.load import load_language_model
 from ocrtrain.decoding.rules.automaton import StartedAutomaton, joined, no_rules
 from ocrtrain.decoding.rules.pattern import compile_pattern
 from ocrtrain.decoding.rules.words import read_words, word_rules
-from ocrtrain.decoding.settings import (
-    MOST_BONUS,
-    MOST_PREFIXES,
-    MOST_THREADS,
-    MOST_WEIGHT,
-    integer,
-    number,
-    share,
-    text,
-)
+from ocrtrain.decoding.settings import BeamWidth, Bonus, ListLength, Threads, Threshold, Weight, text
 from ocrtrain.decoding.tables import START, Automaton, Model
 from ocrtrain.decoding.transcript import Hypothesis, Transcript
 from ocrtrain.decoding.transcripts import Readings
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
+from ocrtrain.settings import checked
 from ocrtrain.text import Charset
 
 logger = logging.getLogger(__name__)
@@ -86,12 +78,12 @@ class BeamDecoder:
         threads: int | None = None,
     ) -> None:
         self.charset = charset
-        self.beam_width = integer("beam_width", beam_width, 1, MOST_PREFIXES)
-        self.nbest = integer("nbest", nbest, 0, MOST_PREFIXES)
-        self.threads = usable_cores() if threads is None else integer("threads", threads, 1, MOST_THREADS)
+        self.beam_width = checked(beam_width, BeamWidth, "beam_width")
+        self.nbest = checked(nbest, ListLength, "nbest")
+        self.threads = usable_cores() if threads is None else checked(threads, Threads, "threads")
         self.lm = _language_model(lm, charset)
         self._model = _bound(self.lm, lm_weight, lm_bonus, charset)
-        word_bonus = number("word_bonus", word_bonus, -MOST_BONUS, MOST_BONUS)
+        word_bonus = checked(word_bonus, Bonus, "word_bonus")
         if isinstance(words, (str, os.PathLike)):
             words = read_words(words)
         none = no_rules(len(charset))
@@ -101,10 +93,10 @@ class BeamDecoder:
         others = self.nbest > 0 or self._model.symbols[START] >= 0 or self._words.start >= 0
         symbol, prefix = OTHERS_TOO if others else BEST_ONLY
         self.symbol_threshold = (
-            symbol if symbol_threshold is None else share("symbol_threshold", symbol_threshold)
+            symbol if symbol_threshold is None else checked(symbol_threshold, Threshold, "symbol_threshold")
         )
         self.prefix_threshold = (
-            prefix if prefix_threshold is None else share("prefix_threshold", prefix_threshold)
+            prefix if prefix_threshold is None else checked(prefix_threshold, Threshold, "prefix_threshold")
         )
 
     def __call__(
@@ -287,9 +279,9 @@ def _language_model(lm: object, charset: Charset) -> LanguageModel | None:
 def _bound(model: LanguageModel | None, weight: float | None, bonus: float | None, charset: Charset) -> Model:
     """The model in the terms of the charset, or an empty one where it has no say."""
     if weight is not None:
-        weight = number("lm_weight", weight, 0.0, MOST_WEIGHT)
+        weight = checked(weight, Weight, "lm_weight")
     if bonus is not None:
-        bonus = number("lm_bonus", bonus, -MOST_BONUS, MOST_BONUS)
+        bonus = checked(bonus, Bonus, "lm_bonus")
     if model is not None:
         weight = (0.5 if model.weight is None else model.weight) if weight is None else weight
         bonus = (0.0 if model.bonus is None else model.bonus) if bonus is None else bonus

@@ -17,7 +17,8 @@ from ocrtrain.decoding.beam.score_numba import (
     log_forward,
     tails,
 )
-from ocrtrain.decoding.beam.search_numba import PARENT, SYMBOL, end_gain, search
+from ocrtrain.decoding.beam.search_numba import search
+from ocrtrain.decoding.beam.trie_numba import PARENT, SYMBOL, end_gain
 from ocrtrain.decoding.tables import ROOT, START
 
 FARTHEST = 1e-200  # the least that a line's frames may be scaled by, from first to last, in float64
@@ -48,7 +49,11 @@ def _largest(values, count):
 
 
 def _compiled(sources):
-    """Make `decode_lines`. Numba's cache looks at this file, and at what a function encloses: `sources`."""
+    """Make `decode_lines`, the one function of a search that Numba caches.
+
+    Its cache looks at the file of a function and at what the function encloses, not at what is called. So a
+    hash of all sources is enclosed here, and functions that call those of another file have no cache.
+    """
 
     @numba.njit(cache=True, nogil=True)
     def decode_lines(
@@ -189,8 +194,9 @@ def _compiled(sources):
 
 
 def _sources() -> str:
-    """A hash of the files that are compiled into one function."""
-    files = (Path(__file__).with_name(f"{name}_numba.py") for name in ("search", "score", "lines"))
+    """Hash everything that is compiled into `decode_lines`: all Numba files of decoding, and the tables."""
+    decoding = Path(__file__).parents[1]
+    files = [decoding / "tables.py", *sorted(decoding.rglob("*_numba.py"))]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

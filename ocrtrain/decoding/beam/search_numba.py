@@ -2,169 +2,40 @@
 
 A prefix is a node of a trie. The beam holds, for each of its prefixes, the probability of all alignments so
 far that spell it and end in a blank, or in its last symbol (Graves, "Supervised Sequence Labelling with
-Recurrent Neural Networks", 2012, section 7.5.3; Hannun et al., arXiv:1408.2873). `reference.py` says the same
-in a few lines of Python.
+Recurrent Neural Networks", 2012, section 7.5.3; Hannun et al., arXiv:1408.2873).
 
 Probabilities are plain float64, divided by the best of their frame and now and then by the beam's best, with
 the logarithm of all divisors kept: products and sums are several times cheaper than logarithms of sums.
 """
 
 # Numba compiles these functions from their source: their arguments are arrays and tuples of them, described
-# in `tables.py` and `search`, and annotations would only repeat that.
+# in `tables.py` and `search`, and annotations would only repeat that. Nothing here is cached by itself: see
+# `lines_numba.py`.
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from ocrtrain.decoding.tables import (
-    BACKOFF,
-    BLANK,
-    BONUS,
-    END,
-    FIRST,
-    FOLLOW,
-    LOG_PROB,
-    ROOT,
-    START,
-    SUFFIX,
-    SYMBOL_OF,
-    UNKNOWN,
-    WEIGHT,
+from ocrtrain.decoding.beam.trie_numba import (
+    MODEL,
+    PARENT,
+    PATTERN,
+    PLACE,
+    SYMBOL,
+    WORDS,
+    child_of,
+    grown_line,
+    grown_rows,
+    too_late,
+    weigh,
 )
-
-# The columns of a node: the prefix without its last symbol, that symbol, the node's children as a linked
-# list, its place in the beam (-1: none), and the states of language model, pattern and word list.
-PARENT, SYMBOL, CHILD, SIBLING, PLACE, MODEL, PATTERN, WORDS = range(8)
+from ocrtrain.decoding.tables import BLANK, ROOT, START
 
 SMALL, LARGE = 1e-30, 1e30  # between these the beam's best is left as it is
-# The least that a symbol that is possible gains, so that a language model cannot make the beam's best 0. The
-# most is in `settings.py`: e^200 times `LARGE`, and that once more, is far from overflowing.
-LEAST_GAIN = -400.0
 
 
-@numba.njit(cache=True, nogil=True)
-def _ordered_search(table, low, high, symbol, column):
-    """The row of table[low:high], ordered by `column`, that has `symbol` there; -1 if none has."""
-    stop = high
-    while low < high:
-        middle = (low + high) >> 1
-        if table[middle, column] < symbol:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < stop and table[low, column] == symbol else -1
-
-
-@numba.njit(cache=True, nogil=True)
-def model_step(nodes, values, state, symbol):
-    """Read a symbol in a context: its log-probability, and the context after it.
-
-    A model whose weights of backing off are too large would make more than 1 of it.
-    """
-    log_prob = 0.0
-    while state != ROOT:
-        node = _ordered_search(nodes, nodes[state, FIRST], nodes[state + 1, FIRST], symbol, SYMBOL_OF)
-        if node >= 0:
-            return min(log_prob + values[node, LOG_PROB], 0.0), nodes[node, FOLLOW]
-        log_prob += values[state, BACKOFF]
-        state = nodes[state, SUFFIX]
-    return min(log_prob + values[1 + symbol, LOG_PROB], 0.0), nodes[1 + symbol, FOLLOW]
-
-
-@numba.njit(cache=True, nogil=True)
-def automaton_step(automaton, state, k):
-    """Read class k in a state: the next state, -1 if there is none, and what is gained."""
-    states = automaton.states
-    arc = _ordered_search(automaton.arcs, states[state, 0], states[state + 1, 0], k, 0)
-    if arc >= 0:
-        return automaton.arcs[arc, 1], 0.0
-    kind = automaton.kind[k]
-    return states[state, 1 + kind], automaton.gains[state, kind]
-
-
-@numba.njit(cache=True, nogil=True)
-def frames_to_end(automaton, state, k):
-    """The least number of frames to an end from a state, whose last frame was of class k."""
-    return automaton.need[state, min(k, automaton.need.shape[1] - 1)]
-
-
-@numba.njit(cache=True, nogil=True)
-def end_gain(node, trie, model, pattern, words):
-    """What the score of a text gains at its end; -inf if it may not end there."""
-    gain = 0.0
-    if trie[node, MODEL] >= 0 and model.symbols[END] >= 0:
-        log_prob, _ = model_step(model.nodes, model.values, trie[node, MODEL], model.symbols[END])
-        gain += model.numbers[WEIGHT] * log_prob
-    if trie[node, PATTERN] >= 0:
-        gain += pattern.gains[trie[node, PATTERN], 2]
-    if trie[node, WORDS] >= 0:
-        gain += words.gains[trie[node, WORDS], 2]
-    return gain
-
-
-@numba.njit(cache=True, nogil=True)
-def _weigh(node, trie, gains, factors, model, pattern, words):
-    """Fill in the states and gains of a new node from its parent's."""
-    parent, k = trie[node, PARENT], trie[node, SYMBOL]
-    gain = 0.0
-    state = trie[parent, MODEL]
-    if state >= 0:
-        symbol = model.symbols[k]
-        if symbol >= 0:
-            log_prob, state = model_step(model.nodes, model.values, state, symbol)
-        else:
-            log_prob, state = model.numbers[UNKNOWN], ROOT
-        gain += model.numbers[WEIGHT] * log_prob + model.numbers[BONUS]
-        trie[node, MODEL] = state
-    state = trie[parent, PATTERN]
-    if state >= 0:
-        state, more = automaton_step(pattern, state, k)
-        gain += more if state >= 0 else -np.inf
-        trie[node, PATTERN] = state
-    state = trie[parent, WORDS]
-    if state >= 0:
-        state, more = automaton_step(words, state, k)
-        gain += more if state >= 0 else -np.inf
-        trie[node, WORDS] = state
-    if gain > -np.inf:
-        gain = max(gain, LEAST_GAIN)
-    gains[node] = gains[parent] + gain
-    factors[node] = np.exp(gain)
-
-
-@numba.njit(cache=True, nogil=True)
-def _child(parent, k, count, trie, gains, factors):
-    """The child of a prefix with class k; it is made node `count`, with no gain, if there is none yet."""
-    child = trie[parent, CHILD]
-    while child >= 0 and trie[child, SYMBOL] != k:
-        child = trie[child, SIBLING]
-    if child < 0:
-        child = count
-        trie[child, PARENT] = parent
-        trie[child, SYMBOL] = k
-        trie[child, CHILD] = -1
-        trie[child, SIBLING] = trie[parent, CHILD]
-        trie[child, PLACE] = -1
-        trie[child, MODEL] = -1
-        trie[child, PATTERN] = -1
-        trie[child, WORDS] = -1
-        trie[parent, CHILD] = child
-        gains[child], factors[child] = gains[parent], 1.0
-    return child
-
-
-@numba.njit(cache=True, nogil=True)
-def _too_late(node, k, left, trie, pattern, words):
-    """Tell whether `left` frames after one of class k are too few for a prefix to end as it may."""
-    state = trie[node, PATTERN]
-    if state >= 0 and frames_to_end(pattern, state, k) > left:
-        return True
-    state = trie[node, WORDS]
-    return state >= 0 and frames_to_end(words, state, k) > left
-
-
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def kth_largest(values, count, k, scratch):
     """The k-th largest (from 1) of `values[:count]` (Hoare's quickselect)."""
     for i in range(count):
@@ -191,25 +62,7 @@ def kth_largest(values, count, k, scratch):
     return scratch[wanted]
 
 
-# Loops in place of slices: these compile in a fraction of the time.
-@numba.njit(cache=True, nogil=True)
-def _grown(rows, size):
-    larger = np.empty((size, rows.shape[1]), np.int32)
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            larger[i, j] = rows[i, j]
-    return larger
-
-
-@numba.njit(cache=True, nogil=True)
-def _grown_line(values, size):
-    larger = np.empty(size)
-    for i in range(values.shape[0]):
-        larger[i] = values[i]
-    return larger
-
-
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def search(
     log_probs, width, limit, keep, model, pattern, pattern_start, words, words_start, most, scales, silence
 ):
@@ -250,7 +103,7 @@ def search(
     options, values, scratch = np.empty((size, 3), np.int32), np.empty(size), np.empty(size)
     candidates, shares, dense = np.empty(K, np.int32), np.empty(K), np.zeros(K)
     nodes[0], ends[0], blank[0], label[0], beam = ROOT, BLANK, 1.0, 0.0, 1
-    if bound and _too_late(ROOT, BLANK, T, trie, pattern, words):
+    if bound and too_late(ROOT, BLANK, T, trie, pattern, words):
         beam = 0
 
     for t in range(T):
@@ -310,9 +163,9 @@ def search(
                     next_label[b] += source * dense[k] * factors[node]
             if bound:
                 left = T - 1 - t
-                if _too_late(node, BLANK, left, trie, pattern, words):
+                if too_late(node, BLANK, left, trie, pattern, words):
                     next_blank[b] = 0.0
-                if _too_late(node, k, left, trie, pattern, words):
+                if too_late(node, k, left, trie, pattern, words):
                     next_label[b] = 0.0
             value = next_blank[b] + next_label[b]
             values[b] = value
@@ -328,13 +181,13 @@ def search(
             own = ends[b]
             if ready + found > options.shape[0]:
                 size = 2 * (ready + found)
-                options, values, scratch = _grown(options, size), _grown_line(values, size), np.empty(size)
+                options, values, scratch = grown_rows(options, size), grown_line(values, size), np.empty(size)
             if count + found + width > trie.shape[0]:
                 size = 2 * (count + found + width)
                 trie, gains, factors = (
-                    _grown(trie, size),
-                    _grown_line(gains, size),
-                    _grown_line(factors, size),
+                    grown_rows(trie, size),
+                    grown_line(gains, size),
+                    grown_line(factors, size),
                 )
             for i in range(found):
                 k = candidates[i]
@@ -349,12 +202,12 @@ def search(
                     continue
                 child = -1
                 if weighed:
-                    child = _child(parent, k, count, trie, gains, factors)
+                    child = child_of(parent, k, count, trie, gains, factors)
                     if child == count:
-                        _weigh(child, trie, gains, factors, model, pattern, words)
+                        weigh(child, trie, gains, factors, model, pattern, words)
                         count += 1
                     value *= factors[child]
-                    if value <= floor or (bound and _too_late(child, k, T - 1 - t, trie, pattern, words)):
+                    if value <= floor or (bound and too_late(child, k, T - 1 - t, trie, pattern, words)):
                         continue
                 options[ready, 0], options[ready, 1], options[ready, 2] = parent, k, child
                 values[ready] = value
@@ -389,7 +242,7 @@ def search(
                     continue
                 node = options[i, 2]
                 if node < 0:
-                    node = _child(options[i, 0], options[i, 1], count, trie, gains, factors)
+                    node = child_of(options[i, 0], options[i, 1], count, trie, gains, factors)
                     if node == count:
                         count += 1
                 blank[kept], label[kept] = 0.0, value

@@ -14,14 +14,15 @@ from typing import NoReturn
 
 import numpy as np
 
-from ocrtrain.decoding.lm.language_model import LanguageModel, Level
-from ocrtrain.decoding.lm.model_check import SPECIAL, ModelError
+from ocrtrain.decoding.lm.language_model import LanguageModel
+from ocrtrain.decoding.lm.level import SPECIAL, Level
+from ocrtrain.decoding.lm.model_check import ModelError
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
 from ocrtrain.files import atomic_path
 
-_LOG_10 = math.log(10)
-_NEVER = -99.0  # the logarithm of zero, by convention
+LOG_10 = math.log(10)
+NEVER = -99.0  # the logarithm of zero, by convention
 _CODE = re.compile(r"<U\+([0-9A-F]{2,6})>")
 # No model has counts of more digits, and Python refuses to read those of thousands.
 _ANNOUNCED = re.compile(r"ngram\s+([0-9]{1,3})\s*=\s*([0-9]{1,15})\s*")
@@ -61,8 +62,8 @@ def _lines(model: LanguageModel) -> Iterator[str]:
         yield f"\n\\{n}-grams:\n"
         pairs = zip(level.parent.tolist(), level.symbol.tolist(), strict=True)
         grams = [f"{grams[parent]} {tokens[symbol]}" if n > 1 else tokens[symbol] for parent, symbol in pairs]
-        log_probs = np.maximum(level.log_prob / _LOG_10, _NEVER).tolist()
-        backoffs = (level.backoff / _LOG_10).tolist()
+        log_probs = np.maximum(level.log_prob / LOG_10, NEVER).tolist()
+        backoffs = (level.backoff / LOG_10).tolist()
         for gram, log_prob, backoff in zip(grams, log_probs, backoffs, strict=True):
             yield (
                 f"{log_prob:.7g}\t{gram}\t{backoff:.7g}\n" if n < model.order else f"{log_prob:.7g}\t{gram}\n"
@@ -121,7 +122,7 @@ def _read(path: str, lines: Iterable[str]) -> LanguageModel:
                 _wrong(path, number, line)
             if not math.isfinite(log_prob) or not math.isfinite(backoff):
                 _wrong(path, number, line, "has a number that is not finite")
-            grams[-1][gram] = (log_prob * _LOG_10, backoff * _LOG_10)
+            grams[-1][gram] = (log_prob * LOG_10, backoff * LOG_10)
         else:
             _wrong(path, number, line)
     if (
@@ -131,7 +132,7 @@ def _read(path: str, lines: Iterable[str]) -> LanguageModel:
     ):
         raise InputError(path, "is no ARPA file, or was cut short", "convert it once more from its source.")
     for missing in (0, 1, 2):  # symbols that a model may lack
-        grams[0].setdefault((missing,), (_NEVER * _LOG_10, 0.0))
+        grams[0].setdefault((missing,), (NEVER * LOG_10, 0.0))
     return _from_grams(path, list(index), grams)
 
 

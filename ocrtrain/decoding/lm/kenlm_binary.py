@@ -2,7 +2,7 @@
 
 The format can be asked for probabilities, but not for what it holds. A context is known if the model's
 answer has used all of it, so the contexts are found by asking for every character after every context that
-is known.
+is known. KenLM's own tools have no way back from it to an ARPA file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ocrtrain.decoding.lm.arpa import token_of
-from ocrtrain.decoding.lm.language_model import LanguageModel, Level
-from ocrtrain.decoding.lm.model_check import BEGIN, SPECIAL, ModelError
+from ocrtrain.decoding.lm.arpa import LOG_10, NEVER, token_of
+from ocrtrain.decoding.lm.language_model import LanguageModel
+from ocrtrain.decoding.lm.level import BEGIN, SPECIAL, Level
+from ocrtrain.decoding.lm.model_check import ModelError
 from ocrtrain.errors import InputError
-
-_LOG_10 = np.log(10.0)
-_NEVER = -99.0
 
 
 def read_kenlm(path: str | Path, characters: Iterable[str]) -> LanguageModel:
@@ -77,7 +75,7 @@ def _levels(kenlm: Any, model: Any, tokens: list[str]) -> list[Level]:
                 if answer.ngram_length == n or n == 1:
                     if symbol == begin and n > 1:
                         continue
-                    rows.append((place, symbol, _NEVER if symbol == begin else answer.log_prob))
+                    rows.append((place, symbol, NEVER if symbol == begin else answer.log_prob))
                     grams.append((*context, symbol))
                     if n < model.order:
                         states[grams[-1]] = begun if symbol == begin else after
@@ -85,9 +83,9 @@ def _levels(kenlm: Any, model: Any, tokens: list[str]) -> list[Level]:
                     backoffs[place] = answer.log_prob - model.BaseScore(states[context[1:]], token, after)
                     measured = True
         if levels:
-            levels[-1] = replace(levels[-1], backoff=backoffs * _LOG_10)
+            levels[-1] = replace(levels[-1], backoff=backoffs * LOG_10)
         parents, symbols = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2).T
         log_probs = np.array([row[2] for row in rows], float)
-        levels.append(Level(parents, symbols, log_probs * _LOG_10, np.zeros(len(rows))))
+        levels.append(Level(parents, symbols, log_probs * LOG_10, np.zeros(len(rows))))
         newest = grams
     return levels

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtrain.decoding.lm.language_model import LanguageModel, Level
-from ocrtrain.decoding.lm.model_check import SPECIAL
+from ocrtrain.decoding.lm.language_model import LanguageModel
+from ocrtrain.decoding.lm.level import SPECIAL, Level
 from ocrtrain.errors import InputError
 
 _UNKNOWN, _BEGIN, _END = range(3)

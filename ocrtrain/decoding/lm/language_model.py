@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtrain.decoding.lm.archive import ArchiveError, read_arrays
-from ocrtrain.decoding.lm.model_check import (
-    BEGIN,
-    END,
-    LEAST_LOG_PROB,
-    MOST_NODES,
-    SPECIAL,
-    UNKNOWN,
-    ModelError,
-    check_model,
-)
+from ocrtrain.decoding.lm.level import BEGIN, END, SPECIAL, UNKNOWN, Level
+from ocrtrain.decoding.lm.model_check import LEAST_LOG_PROB, MOST_NODES, ModelError, check_model
 from ocrtrain.decoding.tables import BACKOFF, FIRST, FOLLOW, LOG_PROB, SUFFIX, SYMBOL_OF, Model
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 from ocrtrain.text import Charset, normalize
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """All n-grams of one length, ordered by parent, then symbol.
-
-    parent: int [m], the place of each n-gram without its last symbol in the level below; symbol: int [m],
-    the last symbol; log_prob: float [m], natural logarithms; backoff: float [m], the logarithm of the weight
-    of the shorter context for what does not follow this one.
-    """
-
-    parent: NDArray[np.integer[Any]]
-    symbol: NDArray[np.integer[Any]]
-    log_prob: NDArray[np.floating[Any]]
-    backoff: NDArray[np.floating[Any]]
 
 
 class LanguageModel:
@@ -78,7 +54,7 @@ class LanguageModel:
 
     def log_prob(self, text: str, ends: bool = True) -> float:
         """log P(text) of a whole line, with its end or without."""
-        from ocrtrain.decoding.beam.search_numba import model_step
+        from ocrtrain.decoding.steps_numba import model_step
 
         state, total = self.start, 0.0
         for character in normalize(text):

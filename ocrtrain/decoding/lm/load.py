@@ -9,7 +9,7 @@ from pathlib import Path
 from ocrtrain.decoding.lm.arpa import read_arpa, write_arpa
 from ocrtrain.decoding.lm.kenlm_binary import read_kenlm
 from ocrtrain.decoding.lm.language_model import LanguageModel
-from ocrtrain.decoding.settings import path as file_name
+from ocrtrain.decoding.settings import file_name
 from ocrtrain.errors import InputError
 
 

@@ -1,19 +1,13 @@
-"""What every language model must be before compiled code walks it, whichever reader it came from."""
+"""Checks that compiled code can walk a language model safely, whichever reader it came from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ocrtrain.decoding.lm.level import SPECIAL, Level
 from ocrtrain.decoding.settings import MOST_BONUS, MOST_WEIGHT
-
-if TYPE_CHECKING:
-    from ocrtrain.decoding.lm.language_model import Level
-
-UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
-SPECIAL = (UNKNOWN, BEGIN, END)
 
 LEAST_LOG_PROB = -10_000.0  # natural; what is less probable is as good as impossible, and may not overflow
 ROUNDING = 1e-4  # by which a stored log-probability may lie above 0

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import ocrtrain
 from ocrtrain.evaluation.breakdown import Group
 from ocrtrain.evaluation.comparison import Comparison
 from ocrtrain.evaluation.confusions import Confusions, Found
 from ocrtrain.evaluation.edits import EditCounts
 from ocrtrain.evaluation.judgement import Evaluation
 from ocrtrain.files import write_text_atomically
+from ocrtrain.version import __version__
 
 SCHEMA = 1  # goes up when a key changes its meaning or goes; new keys may come without
 WORST_LINES, CONFUSIONS, CHARACTERS = 100, 200, 500
@@ -34,7 +34,7 @@ def write_comparison(
     """Write `comparison.json` into `folder`, whole or not at all, and return its path."""
     content = {
         "schema": SCHEMA,
-        "version": ocrtrain.__version__,
+        "version": __version__,
         "readers": [as_report(evaluation) for evaluation in evaluations],
         "comparisons": [asdict(comparison) for comparison in comparisons],
     }
@@ -51,7 +51,7 @@ def as_report(evaluation: Evaluation) -> dict[str, Any]:
     counts = evaluation.counts
     return {
         "schema": SCHEMA,
-        "version": ocrtrain.__version__,
+        "version": __version__,
         "name": evaluation.name,
         "cer": counts.cer,
         "cer_interval": list(evaluation.interval),

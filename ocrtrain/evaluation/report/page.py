@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import ocrtrain
 from ocrtrain.data.images.image import StoredImage, legible
 from ocrtrain.evaluation.breakdown import Group
 from ocrtrain.evaluation.character_classes import character_class
@@ -21,6 +20,7 @@ from ocrtrain.evaluation.judgement import Evaluation
 from ocrtrain.evaluation.report.gallery import choose_lines, gallery_line
 from ocrtrain.evaluation.report.plots import percent, reject_plot, reliability_plot
 from ocrtrain.files import write_text_atomically
+from ocrtrain.version import __version__
 
 CONFUSIONS = 12
 PARTS = ("Where the errors are", "What is read as what", "Can the confidence be trusted?", "Milder rulers")
@@ -71,7 +71,7 @@ def write_page(
         "STYLE": _resource("page.css"),
         "LINES": f"{counts.lines:,} lines, {counts.characters:,} characters {_text(where)}",
         "LINKS": "".join(f'<a href="#{_anchor(part)}">{part}</a>' for part in parts),
-        "VERSION": escape(ocrtrain.__version__),
+        "VERSION": escape(__version__),
         "SCRIPT": _resource("page.js"),
         "SECTIONS": "\n".join(sections),
         "DATA": embedded({"readers": names, "lines": shown}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ocrtrain.model.convolution import Convolution
+from ocrtrain.model.convolution import Convolution, arguments_of
 
 
 class BottleneckConv2d(Convolution):
@@ -18,18 +18,7 @@ class BottleneckConv2d(Convolution):
     """
 
     def __init__(self, conv: nn.Conv2d, width: int) -> None:
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            conv.dilation,  # type: ignore[arg-type]
-            conv.groups,
-            conv.bias is not None,
-            conv.padding_mode,
-            device="meta",
-        )
+        super().__init__(**arguments_of(conv))
         self.weight, self.bias = conv.weight, conv.bias
         self.bottleneck = _Bottleneck(conv.out_channels, width)
         self.bottleneck.to(conv.weight)

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw as adamw_update
 
-from ocrtrain.errors import InputError
 from ocrtrain.model.adapt import is_added
+from ocrtrain.settings import Limits, checked
 
+NotNegative = Annotated[float, Limits(least=0, below=math.inf)]
 NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a meaning
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Weight decay is for matrices and kernels: not for biases, norms and a state-space layer's own."""
+    """Tell whether weights decay: matrices and kernels do, no bias, norm or parameter of a state-space layer."""
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in NO_DECAY
 
 
 def check_rates(**rates: float) -> None:
     """Raise InputError for a learning rate or decay that is negative or infinite."""
     for name, rate in rates.items():
-        if not 0.0 <= rate < math.inf:
-            raise InputError(f"optimizer.{name}={rate}", "must be a number of 0 or more", "give one.")
+        checked(rate, NotNegative, f"optimizer.{name}")
 
 
 def adamw(
     model: nn.Module, lr: float, weight_decay: float = 0.05, betas: tuple[float, float] = (0.9, 0.98)
 ) -> torch.optim.Optimizer:
-    """AdamW over the trainable parameters, without weight decay where it would do harm."""
+    """Make AdamW over the trainable parameters, without weight decay where it would do harm."""
     check_rates(lr=lr, weight_decay=weight_decay)
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     groups = [
@@ -51,7 +52,7 @@ def muon(
     betas: tuple[float, float] = (0.9, 0.98),
     momentum: float = 0.95,
 ) -> torch.optim.Optimizer:
-    """Muon for the hidden matrices and kernels, AdamW for everything else (see `Muon`)."""
+    """Make Muon for the hidden matrices and kernels, AdamW for everything else (see `Muon`)."""
     check_rates(lr=lr, matrix_lr=matrix_lr, weight_decay=weight_decay)
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     # First and last layers face pixels and characters, not features; depthwise kernels are not matrices, but
@@ -81,6 +82,9 @@ class Muon(torch.optim.Optimizer):
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
     """
 
+    # Not `torch.optim.Muon`: that takes matrices alone, no kernels, and orthogonalizes in bfloat16, which
+    # leaves updates 2% off and takes 30 times as long or more on a CPU without bfloat16.
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -101,16 +105,20 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            update = self._orthogonal if group["orthogonal"] else self._adamw
-            for p in group["params"]:
-                if p.grad is not None:
-                    update(p, self.state[p], group)
+            moved = [p for p in group["params"] if p.grad is not None]
+            if group["orthogonal"]:
+                for p in moved:
+                    self._orthogonal(p, self.state[p], group)
+            else:
+                self._adamw(moved, group)
         return loss
 
     @staticmethod
     def _orthogonal(p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         assert p.grad is not None
-        average = state.setdefault("momentum", torch.zeros_like(p))
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        average = state["momentum"]
         average.lerp_(p.grad, 1 - group["momentum"])
         update = orthogonalize(p.grad.lerp(average, group["momentum"]).flatten(1))
         # A tall matrix's update has fewer directions than rows: scaled, rows move as much as a square one's.
@@ -119,18 +127,34 @@ class Muon(torch.optim.Optimizer):
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(update.view_as(p), alpha=-group["lr"] * scale)
 
-    @staticmethod
-    def _adamw(p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
-        state["step"] += 1
+    def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        if not parameters:
+            return
+        states = [self.state[p] for p in parameters]
+        for p, state in zip(parameters, states, strict=True):
+            if not state:
+                state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
         first, second = group["betas"]
-        state["mean"].lerp_(p.grad, 1 - first)
-        state["square"].mul_(second).addcmul_(p.grad, p.grad, value=1 - second)
-        mean = state["mean"] / (1 - first ** state["step"])
-        root = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.addcdiv_(mean, root, value=-group["lr"])
+        adamw_update(
+            parameters,
+            [p.grad for p in parameters if p.grad is not None],
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            # In checkpoints a step is an integer; torch counts in tensors of its own.
+            [torch.tensor(float(state["step"])) for state in states],
+            amsgrad=False,
+            beta1=first,
+            beta2=second,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+            # On a GPU a fused update wants the steps there, too; without it, all tensors go together there.
+            fused=parameters[0].is_cpu or None,
+        )
+        for state in states:
+            state["step"] += 1
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:

@@ -1,4 +1,4 @@
-"""Beam search against enumeration, its definition in plain Python, and what greedy promises."""
+"""Beam search against enumeration, and what greedy promises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
 from ocrtrain.decoding.lm.kneser_ney import build_language_model
-from ocrtrain.decoding.reference import prefix_beam_search
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset, Writing
 
@@ -64,33 +63,6 @@ def test_an_unlimited_beam_is_enumeration(frames: int, classes: int, sharpness: 
         )
         assert transcript.confidence == pytest.approx(max(expected.values()), rel=1e-8)
         assert expected[transcript.text] == pytest.approx(transcript.confidence, rel=1e-8)
-    reference = prefix_beam_search(log_probs[0].numpy(), 10_000)
-    assert {CHARSET.decode(labels): math.exp(value) for labels, value in reference} == pytest.approx(
-        dict(enumerated(log_probs[0], symbols))
-    )
-
-
-@pytest.mark.parametrize("width", [1, 3, 10])
-def test_a_narrow_beam_keeps_what_the_reference_keeps(width: int) -> None:
-    log_probs = posteriors(12, 24, 4, seed=7, sharpness=3)
-    settings = {**EXHAUSTIVE, "beam_width": width, "nbest": width}
-    for line, transcript in enumerate(BeamDecoder(CHARSET, **settings)(log_probs, torch.full((12,), 24))):
-        kept = {
-            CHARSET.decode(labels): value
-            for labels, value in prefix_beam_search(log_probs[line].numpy(), width)
-        }
-        found = {hypothesis.text: hypothesis.log_prob for hypothesis in transcript.nbest}
-        assert found.keys() == kept.keys()
-        for text, log_prob in found.items():
-            exact = -F.ctc_loss(
-                log_probs[line][:, None],
-                torch.tensor(CHARSET.encode(text)),
-                [24],
-                [len(text)],
-                reduction="sum",
-            )
-            assert log_prob == pytest.approx(float(exact), rel=1e-8)
-            assert log_prob >= kept[text] - 1e-9  # a beam loses alignments, the score afterwards has them all
 
 
 def test_the_best_text_is_never_less_probable_than_the_best_path_on_sure_lines() -> None:

@@ -13,9 +13,10 @@ import torch
 
 from ocrtrain.decoding import BeamDecoder
 from ocrtrain.decoding.lm.kneser_ney import build_language_model
-from ocrtrain.decoding.lm.language_model import LanguageModel, Level
+from ocrtrain.decoding.lm.language_model import LanguageModel
+from ocrtrain.decoding.lm.level import SPECIAL, Level
 from ocrtrain.decoding.lm.load import load_language_model, save_language_model
-from ocrtrain.decoding.lm.model_check import SPECIAL, ModelError
+from ocrtrain.decoding.lm.model_check import ModelError
 from ocrtrain.errors import InputError
 from ocrtrain.text import Charset
 

@@ -162,5 +162,5 @@ def test_the_state_is_saved_and_restored() -> None:
 @pytest.mark.parametrize("make", [adamw, muon])
 @pytest.mark.parametrize("name", ["lr", "weight_decay"])
 def test_rates_are_not_negative(make: type, name: str, model: LineRecognizer) -> None:
-    with pytest.raises(InputError, match=f"optimizer.{name}=-1: must be a number of 0 or more"):
+    with pytest.raises(InputError, match=f"optimizer.{name}=-1: must be 0 or a positive number"):
         make(model, **{"lr": 0.001, name: -1})
