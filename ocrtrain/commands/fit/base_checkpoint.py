@@ -20,7 +20,7 @@ from ocrtrain.checkpoint.description import (
     with_own_weights,
 )
 from ocrtrain.commands.fit.settings import FitSettings
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.errors import InputError
 from ocrtrain.fields import shown
 from ocrtrain.model import LineRecognizer
@@ -197,7 +197,7 @@ def prepared_alike(data: Mapping[str, Any], base: BaseCheckpoint, typed: Mapping
     return fixed
 
 
-def open_data(data: LineData, settings: FitSettings, base: BaseCheckpoint | None) -> None:
+def open_data(data: LineSets, settings: FitSettings, base: BaseCheckpoint | None) -> None:
     """Open the lines of a run, with the charset that its checkpoint and `charset` call for.
 
     Raises InputError for characters that the checkpoint lacks, unless it is to learn them.
@@ -215,7 +215,7 @@ def open_data(data: LineData, settings: FitSettings, base: BaseCheckpoint | None
     found = data.charset
     new = [symbol for symbol in found.symbols if symbol not in set(before.symbols)]
     if settings.charset == "extend":
-        data.extend_charset(Charset([*before.symbols, *new], data.writing))
+        data.extend_charset(Charset([*before.symbols, *new], found.writing))
     dropped = len(before.symbols) + len(new) - len(data.charset.symbols)
     log.info(
         "charset=%s: %d characters as before, %d new%s%s",

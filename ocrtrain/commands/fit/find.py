@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrtrain.commands.fit.settings import FitSettings
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 from ocrtrain.training import RecognizerModule
@@ -17,7 +17,7 @@ from ocrtrain.training import RecognizerModule
 log = logging.getLogger(__name__)
 
 
-def find(settings: FitSettings, module: RecognizerModule, data: LineData, folder: Path) -> None:
+def find(settings: FitSettings, module: RecognizerModule, data: LineSets, folder: Path) -> None:
     """Find the learning rates or the batch size, and print them as settings of `fit`.
 
     folder: the run's, for the learning rates' table and picture; no checkpoint and no record is written.
@@ -32,7 +32,7 @@ def find(settings: FitSettings, module: RecognizerModule, data: LineData, folder
         find_batch_size(dry_run, data)
 
 
-def find_rates(dry_run: Any, data: LineData, optimizer: Mapping[str, Any], folder: Path) -> None:
+def find_rates(dry_run: Any, data: LineSets, optimizer: Mapping[str, Any], folder: Path) -> None:
     """Print the learning rates at which the loss falls fastest; all of them grow together."""
     from ocrtrain.training.finders.learning_rate import STEPS, plot_ramp, ramp, suggestion
 
@@ -52,7 +52,7 @@ def find_rates(dry_run: Any, data: LineData, optimizer: Mapping[str, Any], folde
     print(" ".join(f"optimizer.{key}={rate * factor:.2g}" for key, rate in rates.items()))
 
 
-def find_batch_size(dry_run: Any, data: LineData) -> None:
+def find_batch_size(dry_run: Any, data: LineSets) -> None:
     """Print the speed of each batch size, and the smallest that is nearly as fast as the fastest."""
     from ocrtrain.training.finders.batch_size import ENOUGH, choose, measure
 

@@ -42,7 +42,7 @@ from ocrtrain.commands.fit.run_summary import conclude, quieten_lightning, repor
 from ocrtrain.commands.fit.settings import FitSettings, read_fit_settings
 from ocrtrain.commands.settings import plain
 from ocrtrain.cores import usable_cores
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.distributed import collectives
 from ocrtrain.distributed.batch_norms import SharedStatistics, synchronize
 from ocrtrain.distributed.processes import ProcessInfo, distributed_settings, join, leave, on_gpus, place
@@ -56,6 +56,7 @@ from ocrtrain.training.callbacks.blank_plateau import BlankPlateauWarning
 from ocrtrain.training.callbacks.checkpointer import Checkpointer
 from ocrtrain.training.callbacks.early_stopping import EarlyStopping
 from ocrtrain.training.callbacks.loggers import publishers
+from ocrtrain.training.data_module import LineDataModule
 from ocrtrain.training.error_translation import explained, lost
 from ocrtrain.training.optim.rates import StagedUnfreezing
 from ocrtrain.training.precision import choose_precision
@@ -151,7 +152,7 @@ def train_here(settings: FitSettings, words: Sequence[str], here: ProcessInfo) -
     # After each step: is the budget used up, is a validation due, is it time to save?
     budget = settings.trainer.budget(data.batches_per_epoch)
     clock = Clock(budget, instantiate(settings.schedule, _convert_="all"))
-    guard = Guard(max(data.max_skipped, len(data.train_set) // 100), folder)
+    guard = Guard(max(data.checks.max_skipped, len(data.train_set) // 100), folder)
     patience, learned = settings.early_stopping.patience, UntilLearned()
     stopping = None if patience is None else EarlyStopping(patience)
     every_minutes = settings.checkpoint.every_minutes
@@ -251,15 +252,15 @@ def train_here(settings: FitSettings, words: Sequence[str], here: ProcessInfo) -
     return None if checkpointer.best_cer == float("inf") else checkpointer.best_cer
 
 
-def make_data(settings: FitSettings, here: ProcessInfo) -> LineData:
+def make_data(settings: FitSettings, here: ProcessInfo) -> LineSets:
     """Make the data, with a fair share of the cores for this process's loaders."""
     parts = settings.data
     if parts.get("workers", 0) is None and here.local_world > 1:
         parts = {**parts, "workers": max(1, min(8, usable_cores() // 2 // here.local_world))}
-    data: LineData = instantiate(parts, _convert_="all")
-    if data.batch_size < here.world:
+    data: LineSets = instantiate(parts, _convert_="all")
+    if data.batching.batch_size < here.world:
         raise InputError(
-            f"data.batch_size={data.batch_size}",
+            f"data.batch_size={data.batching.batch_size}",
             f"is fewer lines than the {here.world} processes that share them",
             "it counts the lines of all processes: raise it, or train with fewer.",
         )
@@ -274,19 +275,19 @@ def make_data(settings: FitSettings, here: ProcessInfo) -> LineData:
 def fit(
     trainer: Trainer,
     module: RecognizerModule,
-    data: LineData,
+    data: LineSets,
     resume: str | None,
     guard: Guard,
     writer: BackgroundCheckpointIO,
 ) -> None:
     """Train to the end; raises InputError for what a message can explain, KeyboardInterrupt for Ctrl-C."""
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        trainer.fit(module, datamodule=LineDataModule(data), ckpt_path=resume, weights_only=True)
         writer.wait()
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     except (RuntimeError, MemoryError) as error:
-        if reason := explained(error, guard.batch, guard.fitted, data.batch_size):
+        if reason := explained(error, guard.batch, guard.fitted, data.batching.batch_size):
             raise reason from error
         raise
     finally:

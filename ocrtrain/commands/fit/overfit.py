@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from ocrtrain.commands.fit.settings import FitSettings
-from ocrtrain.data import LineData
+from ocrtrain.data import LineSets
 from ocrtrain.data.batches.dataset import LineDataset
 from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.errors import InputError
@@ -58,7 +58,7 @@ def for_overfit(settings: FitSettings, typed: Collection[str]) -> FitSettings:
     return settings.replaced({key: value for key, value in wanted.items() if key not in typed})
 
 
-def keep_few(data: LineData, lines: int) -> None:
+def keep_few(data: LineSets, lines: int) -> None:
     """Leave `lines` training lines from all over, the same in every epoch, and judge by them."""
     whole = data.train_set
     chosen = whole.indices[np.linspace(0, len(whole) - 1, min(lines, len(whole))).astype(int)]
