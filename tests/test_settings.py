@@ -124,3 +124,17 @@ def test_a_message_names_the_setting_by_its_whole_name(values: dict[str, Any], w
 def test_a_hint_takes_the_place_of_the_way_on() -> None:
     with pytest.raises(InputError, match="16 is a good start"):
         checked(0, Annotated[int, Limits(least=1, hint="16 is a good start.")], "batch_size")
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("00:00:00:05", 5.0), ("120:0:0:1", 10368001.0), (90, 90), (0.5, 0.5), (None, None)],
+)
+def test_durations(written: str | float | None, seconds: float | None) -> None:
+    assert checked(written, Seconds | None, "trainer.max_time") == seconds
+
+
+@pytest.mark.parametrize("written", ["10:00", "10 minutes", "00:00:10", "", "-1:00:00:00", "0:0:0:0:0"])
+def test_what_is_no_duration_is_named(written: str) -> None:
+    with pytest.raises(InputError, match=f"^trainer.max_time={written}: must be a duration"):
+        checked(written, Seconds | None, "trainer.max_time")

@@ -24,6 +24,7 @@ from ocrtrain.command_line.mistakes import similar
 from ocrtrain.command_line.presets import built_in, choices, settings
 from ocrtrain.command_line.quoting import quoted, shell_word
 from ocrtrain.errors import InputError
+from ocrtrain.settings import Seconds, checked
 from ocrtrain.sweep.space import Choices, Space, as_override, find_space, read_space
 
 if TYPE_CHECKING:
@@ -49,11 +50,10 @@ def run(config: DictConfig) -> float | None:
     from ocrtrain.sweep.results import ranked
     from ocrtrain.sweep.search import Search, environment_of
     from ocrtrain.sweep.study import finished, open_study, still_running, unusable
-    from ocrtrain.training.budget import seconds_of
 
     base = compose_fit(fit_words)
-    seconds = seconds_of(base.trainer.max_time, "trainer.max_time")
-    limit = seconds_of(config.max_time, "max_time")
+    seconds = checked(base.trainer.max_time, Seconds | None, "trainer.max_time")
+    limit = checked(config.max_time, Seconds | None, "max_time")
     name = str(config.run or f"sweep-{Path(str(config.space)).stem}")
     folder = Path(config.runs) / name
     storage = str(config.storage or folder / "study.journal")

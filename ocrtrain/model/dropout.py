@@ -1,11 +1,15 @@
-"""Dropout that forgets a feature for a whole line."""
+"""Dropout of a feature in all frames of a line at once."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from ocrtrain.errors import InputError
+from ocrtrain.settings import Limits, checked
+
+Dropout = Annotated[float, Limits(0, below=1, hint="0.1 is usual, 0 for none.")]
 
 
 class ChannelDropout(nn.Module):
@@ -18,11 +22,7 @@ class ChannelDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0.0 <= p < 1.0:
-            raise InputError(
-                f"dropout={p}", "is no share below 1", "give a number such as 0.1, or 0 for none."
-            )
-        self.p = p
+        self.p: float = checked(p, Dropout, "dropout")
 
     def forward(self, x: Tensor) -> Tensor:
         """Change x [N, T, D] in training, and pass it on as it is otherwise."""

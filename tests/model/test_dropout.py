@@ -26,5 +26,5 @@ def test_nothing_is_dropped_in_evaluation_or_at_zero() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
 def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
-    with pytest.raises(InputError, match=f"dropout={share}: is no share below 1"):
+    with pytest.raises(InputError, match=f"dropout={share}: must be a number of at least 0 and below 1"):
         ChannelDropout(share)

@@ -23,7 +23,7 @@ def test_what_is_wanted_is_taken(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_is_no_number_format_is_named() -> None:
-    with pytest.raises(InputError, match=r"trainer\.precision=fp8: is no number format"):
+    with pytest.raises(InputError, match=r"trainer\.precision=fp8: must be one of auto, 32-true"):
         choose_precision("fp8")
 
 

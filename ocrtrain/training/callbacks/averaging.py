@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from ocrtrain.errors import InputError
 from ocrtrain.fields import CheckedFields
+from ocrtrain.settings import Limits, checked
 from ocrtrain.training.clock import stepped
 from ocrtrain.training.recognizer_module import RecognizerModule
 
+Decay = Annotated[float, Limits(above=0, below=1, hint="0.999 is usual, null for no averaging.")]
 TRAINED = "trained_weights"  # a checkpoint's key for the weights that training goes on with
 
 
@@ -25,11 +26,7 @@ class Averaging(Callback):
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0.0 < decay < 1.0:
-            raise InputError(
-                f"ema.decay={decay}", "is no share of the past", "give a number like 0.999, or null for none."
-            )
-        self.decay, self.steps = decay, 0
+        self.decay, self.steps = checked(decay, Decay, "ema.decay"), 0
         self._averages: list[Tensor] = []
         self._swapped = False
 

@@ -18,7 +18,7 @@ NO_DECAY = ("A_log", "D", "dt_bias")  # state-space parameters whose size has a 
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Tell whether weights decay: matrices and kernels do, biases, norms and state-space parameters not."""
+    """Tell whether weights decay: matrices and kernels do, biases and norms do not."""
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in NO_DECAY
 
 

@@ -1,12 +1,11 @@
-"""Which parts of a model learn how fast, and when: for training that goes on from a checkpoint."""
+"""Learning rates by part and depth, and parts that begin to learn later: for a model that learns on."""
 
 from __future__ import annotations
 
 import fnmatch
-import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,8 +13,10 @@ from torch import nn
 
 from ocrtrain.errors import InputError
 from ocrtrain.model.adapt.patterns import match, trainable
+from ocrtrain.settings import Limits, Positive, checked
 from ocrtrain.training.recognizer_module import RecognizerModule
 
+LayerDecay = Annotated[float, Limits(above=0, most=1, hint="1 is for the same rate in all layers.")]
 PARTS = ("backbone", "bridge", "encoder", "head")  # in the order in which a line passes through them
 
 
@@ -50,21 +51,18 @@ def scale_rates(
 
     decay: of the rate from a layer to the one below it, 1 for none; factors: pairs of a pattern of names and
     a factor, all that match multiplied; rate: a factor on all of them. Splits the optimizer's groups, so
-    before its first step. Raises InputError for numbers that are none and patterns that match nothing.
+    before its first step. Raises InputError for factors out of range and patterns that match nothing.
     """
-    if not 0.0 < decay <= 1.0:
-        raise InputError(
-            f"finetune.layer_decay={decay}", "is no factor", "give a number above 0, up to 1 for none."
-        )
-    if not 0.0 < rate < math.inf:
-        raise InputError(f"finetune.rate={rate}", "is no factor", "give a number above 0, such as 0.25.")
+    checked(decay, LayerDecay, "finetune.layer_decay")
+    checked(rate, Positive, "finetune.rate")
     for pair in factors:
-        if not is_factor(pair):
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
             raise InputError(
                 f"finetune.rates={pair}",
-                "is no pair of a pattern and a factor of 0 or more",
+                "must be a pair of a pattern and a factor",
                 "write finetune.rates='[[backbone.*,0.1],[encoder.*,0.5]]'.",
             )
+        checked(pair[1], Annotated[float, Limits(least=0)], f"finetune.rates.{pair[0]}")
         match(trainable(model), [pair[0]], "finetune.rates")
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     depths = layer_depths(list(names.values()))
@@ -80,13 +78,6 @@ def scale_rates(
             by_factor.setdefault(factor, []).append(parameter)
         split += [{**group, "params": ps, "lr": group["lr"] * f} for f, ps in by_factor.items()]
     optimizer.param_groups[:] = split
-
-
-def is_factor(pair: Any) -> bool:
-    """Tell whether `pair` is a pattern of names and a number of 0 or more."""
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
-        return False
-    return isinstance(pair[1], (int, float)) and not isinstance(pair[1], bool) and pair[1] >= 0
 
 
 class StagedUnfreezing(Callback):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from ocrtrain.errors import InputError
+from ocrtrain.settings import Limits, checked
+
+Warmup = Annotated[float, Limits(0, below=1, hint="it is a share of the budget; 0 is for none.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class WarmupCosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_warmup(self.warmup)
+        checked(self.warmup, Warmup, "schedule.warmup")
 
     def __call__(self, progress: float) -> float:
         """Factor on the learning rate at `progress` in [0, 1] of the budget."""
@@ -45,7 +48,7 @@ class OneCycle:
     final: float = 4e-6
 
     def __post_init__(self) -> None:
-        check_warmup(self.warmup)
+        checked(self.warmup, Warmup, "schedule.warmup")
 
     def __call__(self, progress: float) -> float:
         """Factor on the learning rate at `progress` in [0, 1] of the budget."""
@@ -64,16 +67,8 @@ class Constant:
     warmup: float = 0.0
 
     def __post_init__(self) -> None:
-        check_warmup(self.warmup)
+        checked(self.warmup, Warmup, "schedule.warmup")
 
     def __call__(self, progress: float) -> float:
         """Factor on the learning rate at `progress` in [0, 1] of the budget."""
         return min(1.0, max(progress / self.warmup, 1e-3)) if self.warmup else 1.0
-
-
-def check_warmup(warmup: float) -> None:
-    """Raise InputError unless `warmup` is a share of the budget that leaves something for the rest."""
-    if not 0.0 <= warmup < 1.0:
-        raise InputError(
-            f"schedule.warmup={warmup}", "is no share of the budget", "give a number from 0 to below 1."
-        )

@@ -86,5 +86,7 @@ def test_constant(progress: float, factor: float) -> None:
 @pytest.mark.parametrize("schedule", [WarmupCosine, OneCycle, Constant])
 @pytest.mark.parametrize("warmup", [1.0, -0.1, 5])
 def test_a_warmup_that_leaves_nothing_is_refused(schedule: type, warmup: float) -> None:
-    with pytest.raises(InputError, match=rf"schedule.warmup={warmup}: is no share"):
+    with pytest.raises(
+        InputError, match=rf"schedule.warmup={warmup}: must be a number of at least 0 and below 1"
+    ):
         schedule(warmup=warmup)
