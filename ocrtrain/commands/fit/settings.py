@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from lightning.pytorch import Trainer
 
 from ocrtrain.errors import InputError
-from ocrtrain.settings import Count, Limits, Positive, PositiveInt, Seconds, read_settings
+from ocrtrain.settings import Count, Limits, PathName, Positive, PositiveInt, Seconds, read_settings
 from ocrtrain.training.budget import Budget
 
 MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
@@ -106,12 +106,12 @@ class FitSettings:
     """Everything that a run of `fit` is told; parts are built by Hydra from the classes that they name."""
 
     run: str
-    runs: str
+    runs: PathName
     overwrite: bool
     seed: Annotated[int, Limits(0, 2**32 - 1)]
-    init: str | None
+    init: PathName | None
     charset: Literal["keep", "extend", "replace"]
-    resume: str | None
+    resume: PathName | None
     overfit: Annotated[int, Limits(least=1, hint="8 is a good check.")] | None
     find: Literal["lr", "batch_size"] | None
     dropout: Any
