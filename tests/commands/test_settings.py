@@ -101,11 +101,7 @@ def test_every_setting_is_taken_as_it_is_meant_or_refused_by_its_name(command: s
             changed = deepcopy(config)
             OmegaConf.update(changed, key, given, merge=False)
             try:
-                read = (
-                    read_fit_settings(plain(changed))
-                    if command == "fit"
-                    else read_config(KINDS[command], changed)
-                )
+                value = read(command, changed)
             except InputError as error:
                 assert str(error).startswith(f"{key}="), f"{key}={given}: {error}"
                 assert error.why.startswith("must be ")
