@@ -20,6 +20,8 @@ from ocrtrain.errors import InputError
 
 T = TypeVar("T")
 
+LARGEST = 2**63 - 1  # that an int64 holds
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -42,11 +44,10 @@ class Limits:
         """Say in words what must be given: "a positive integer", "a number from 0 to 1"."""
         plural = noun.startswith("an ")
         bare = noun.removeprefix("an ").removeprefix("a ")
-        if self.above == 0 and self.below == math.inf == self.most:
+        unbounded = self.most >= LARGEST and self.below == math.inf
+        if unbounded and (self.above == 0 or (self.least == 1 and bare == "integer")):
             return f"a positive {bare}"
-        if self.least == 1 and bare == "integer" and self.most == math.inf:
-            return "a positive integer"
-        if self.least == 0 and self.most == math.inf == self.below:
+        if unbounded and self.least == 0:
             return f"0 or a positive {bare}"
         parts = []
         if self.least > -math.inf and self.most < math.inf:
@@ -56,9 +57,9 @@ class Limits:
         elif self.most < math.inf:
             parts.append(f"of at most {_figure(self.most)}")
         if self.above > -math.inf:
-            parts.append(f"above {self.above:g}")
+            parts.append(f"above {_figure(self.above)}")
         if self.below < math.inf:
-            parts.append(f"below {self.below:g}")
+            parts.append(f"below {_figure(self.below)}")
         article = "an" if plural else "a"
         return " ".join([article, bare, " and ".join(parts)]).strip()
 
@@ -72,12 +73,24 @@ class Duration:
     """Marks seconds that may also be written as DD:HH:MM:SS, 90s, 30m, 2h or 1d."""
 
 
-PositiveInt = Annotated[int, Limits(least=1)]
-Count = Annotated[int, Limits(least=0)]
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """Marks the name of a file or folder: a text that is not empty, also where it looks like a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """Marks a list that is not empty; a single item stands for a list of one."""
+
+
+PositiveInt = Annotated[int, Limits(1, LARGEST)]
+Count = Annotated[int, Limits(0, LARGEST)]
 Positive = Annotated[float, Limits(above=0, below=math.inf)]
 Share = Annotated[float, Limits(0, 1)]
 Seconds = Annotated[float, Duration(), Limits(above=0, below=math.inf)]
 Range = tuple[float, float]  # lowest and highest
+PathName = Annotated[str, FileName()]
+PathNames = PathName | Annotated[list[PathName], OneOrMore()]
 
 
 def read_settings(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
@@ -133,8 +146,8 @@ class FlatSettings:
 def checked(value: Any, kind: Any, name: str) -> Any:
     """Give `value` as `kind`, an annotation, has it; raises InputError that calls it `name` if it is another.
 
-    Kinds: bool, int, float, str, Literal, Any, the types above, unions with None, list[...], dict[str, ...],
-    pairs of numbers, lowest first, and dataclasses, which are read from mappings.
+    Kinds: bool, int, float, str, Literal, Any, the types above, unions, list[...], dict[str, ...], pairs of
+    numbers, lowest first, and dataclasses, which are read from mappings.
     """
     found = _match(value, kind, name)
     if found is not _NO:
@@ -152,8 +165,8 @@ _NO: Any = object()  # does not match
 def _match(value: Any, kind: Any, name: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        if any(isinstance(mark, Duration) for mark in arguments[1:]):
-            value = _seconds(value)
+        for mark in arguments[1:]:
+            value = _as_marked(value, mark)
         found = _match(value, arguments[0], name)
         ends = found if isinstance(found, tuple) else [found]
         limits = [mark for mark in arguments[1:] if isinstance(mark, Limits)]
@@ -193,6 +206,21 @@ def _fits_float(value: float) -> bool:
     return abs(value) <= 1e308 and not math.isnan(value)
 
 
+def _as_marked(value: Any, mark: Any) -> Any:
+    """Give `value` in the form that a mark calls for, `_NO` where it has no such form."""
+    match mark:
+        case Duration():
+            return _seconds(value)
+        case FileName():
+            if isinstance(value, int | float):  # true and 1850 are names, too
+                return _shown(value).lower()
+            return _NO if value == "" or (isinstance(value, str) and "\0" in value) else value
+        case OneOrMore():
+            items = value if isinstance(value, list | tuple) else [value]
+            return items or _NO
+    return value
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -220,6 +248,8 @@ def described(kind: Any, limits: Limits | None = None) -> str:
     if origin is Annotated:
         if any(isinstance(mark, Duration) for mark in arguments[1:]):
             return "a duration above 0: seconds, DD:HH:MM:SS, or such as 30m or 2h"
+        if any(isinstance(mark, FileName) for mark in arguments[1:]):
+            return "a path"
         return described(arguments[0], next((m for m in arguments[1:] if isinstance(m, Limits)), None))
     if origin in (Union, types.UnionType):
         return " or ".join(described(each) for each in arguments)

@@ -197,8 +197,8 @@ def test_help_of_a_command_shows_what_its_files_say(
         ("place=???", "place: must be given\n  For example: python -m ocrtrain clean place=HERE"),
         ("what=???", "what: must be given\n  Write what=VALUE"),
         ("what=${nowhere}", "what: Interpolation key 'nowhere' not found"),
-        ("what=dta", "what=dta: no such choice"),
-        ("reader.layers=two", "reader.layers=two: is no number\n  It is 2 by default."),
+        ("what=dta", "what=dta: must be one of all, data, runs, cache"),
+        ("reader.layers=two", "reader.layers=two: must be a number\n  It is 2 by default."),
         ("--hlep", "Did you mean --help? A setting is written without dashes"),
         ("--cfg=jobs", "invalid choice: 'jobs'"),
     ],
@@ -268,7 +268,10 @@ def test_a_multirun_goes_on_after_a_failure(
 ) -> None:
     assert main(["clean", "-m", "what=dta,runs", *probe]) == 2
     printed = capsys.readouterr()
-    assert "what=dta: no such choice" in printed.err and "nothing was removed" in printed.out
+    assert (
+        "what=dta: must be one of all, data, runs, cache" in printed.err
+        and "nothing was removed" in printed.out
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"my conf", "runs"}
     assert [path.name for path in tmp_path.glob("runs/multirun/*/*")] == ["multirun.yaml"]
 
@@ -279,10 +282,10 @@ def test_jobs_of_a_multirun_have_names_of_their_own(
     # A choice that does not exist is named in the message, and with it the run's name.
     main(["clean", "-m", "what=${run}", "place=a,b", *probe])
     printed = capsys.readouterr().err
-    assert "what=mine-0: no such choice" in printed and "what=mine-1: no such choice" in printed
+    assert "what=mine-0: must be one of" in printed and "what=mine-1: must be one of" in printed
     main(["clean", "-m", "what=${run}", "run=yours,theirs", *probe])
     printed = capsys.readouterr().err
-    assert "what=yours: no such choice" in printed and "what=theirs: no such choice" in printed
+    assert "what=yours: must be one of" in printed and "what=theirs: must be one of" in printed
 
 
 def test_the_command_sees_the_words_that_were_typed(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from ocrtrain.errors import InputError
 from ocrtrain.settings import (
     Count,
     Limits,
+    OneOrMore,
+    PathName,
+    PathNames,
     Positive,
     PositiveInt,
     Range,
@@ -57,6 +60,10 @@ class Outer:
         ("01:02:03:04", Seconds, 93784.0),
         ("30m", Seconds, 1800.0),
         ("1.5h", Seconds, 5400.0),
+        (1850, PathName, "1850"),
+        (True, PathNames, "true"),
+        (["a", 7], PathNames, ["a", "7"]),
+        (0.5, Annotated[list[float], OneOrMore()], [0.5]),
     ],
 )
 def test_a_value_is_given_as_its_kind_has_it(value: Any, kind: Any, expected: Any) -> None:
@@ -87,6 +94,13 @@ def test_a_value_is_given_as_its_kind_has_it(value: Any, kind: Any, expected: An
         ("1:2", Seconds, "a duration above 0: seconds, DD:HH:MM:SS, or such as 30m or 2h"),
         (0, Seconds, "a duration above 0: seconds, DD:HH:MM:SS, or such as 30m or 2h"),
         (5, Inner, "a mapping"),
+        (2**63, Count, "0 or a positive integer"),
+        ("", PathName, "a path"),
+        ("a\0", PathName | None, "a path or null"),
+        ([], PathNames, "a path or a list, each item a path"),
+        ([None], PathNames, "a path or a list, each item a path"),
+        ([], Annotated[list[float], OneOrMore()], "a list, each item a number"),
+        (2**32, Annotated[int, Limits(0, 2**32 - 1)], "an integer from 0 to 4,294,967,295"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_with_what_it_must_be(value: Any, kind: Any, must: str) -> None:

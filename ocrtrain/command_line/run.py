@@ -16,7 +16,6 @@ from ocrtrain.command_line.failures import report, report_input_error
 from ocrtrain.command_line.help_page import example, help_page
 from ocrtrain.command_line.invocation import Invocation, parse
 from ocrtrain.command_line.kinds import settle_kinds
-from ocrtrain.command_line.numbers import refuse_words_for_numbers
 from ocrtrain.command_line.presets import built_in, refuse_hidden, settings
 from ocrtrain.errors import InputError
 from ocrtrain.version import __version__
@@ -80,7 +79,6 @@ def run_command(invocation: Invocation, config: DictConfig) -> Any:
             f"{example(invocation, missing[0])}\n  All settings: {invocation.program} --help",
         )
     refuse_added_keys(invocation, config)
-    refuse_words_for_numbers(invocation, config)
     settle_kinds(invocation, config)
     if (
         invocation.multirun

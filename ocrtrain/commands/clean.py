@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from omegaconf import DictConfig
 
 from ocrtrain import cache
 from ocrtrain.command_line.quoting import command_to_type
+from ocrtrain.commands.settings import read_config
 from ocrtrain.errors import InputError
+from ocrtrain.run_mark import RUN_MARK, process_lives, read_mark
+from ocrtrain.settings import PathName
 from ocrtrain.synthesis.folder import IMAGES, RECORD, generated_files
 
 KINDS = ("data", "runs", "cache")
-
-# A run's folder carries this file, or a configuration that names our classes beside its metrics.
-RUN_MARK = ".ocrtrain-run"
 _RECENT = 3600.0  # seconds
 # What `files.atomic_path` leaves of the files that it writes for generate and in the cache, if it is killed.
 _UNFINISHED = r"\.({})\.\d+-[0-9a-f]{{8}}\.partial"
 _UNFINISHED_DATA = re.compile(_UNFINISHED.format(r"labels\.txt|generate\.json"))
 _CACHE_FILES = r"fonts-\w+\.json|lines-\w+\.(?:table|images)"
 _CACHED = re.compile(_CACHE_FILES + "|" + _UNFINISHED.format(_CACHE_FILES))
+
+
+@dataclass(frozen=True, slots=True)
+class CleanSettings:
+    """What to look for, where, and whether to remove it; conf/clean.yaml describes each setting."""
+
+    what: Literal["all", "data", "runs", "cache"]
+    runs: PathName
+    yes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,9 @@ class Leftover:
 
 def run(config: DictConfig) -> None:
     """List what `what` chooses; on `yes` remove it. Raises `InputError` for a file that cannot be removed."""
-    if config.what not in ("all", *KINDS):
-        raise InputError(f"what={config.what}", "no such choice", f"Choose all, {', '.join(KINDS)}.")
-    if not isinstance(config.yes, bool):
-        raise InputError(f"yes={config.yes}", "is neither true nor false", "Write yes=true to remove.")
-    kinds = KINDS if config.what == "all" else (config.what,)
-    found, left_alone = find(Path(str(config.runs)).expanduser(), kinds)
+    settings = read_config(CleanSettings, config)
+    kinds = KINDS if settings.what == "all" else (settings.what,)
+    found, left_alone = find(Path(settings.runs).expanduser(), kinds)
     files = sum(len(leftover.files) for leftover in found)
     total = sum(leftover.size for leftover in found)
 
@@ -63,12 +68,12 @@ def run(config: DictConfig) -> None:
         print(f"left alone: {shown(path)} ({why})")
     if not found:
         print("Nothing to remove.")
-    elif not config.yes:
-        chosen = {"what": config.what, "runs": str(config.runs), "yes": True}
+    elif not settings.yes:
+        chosen = {"what": settings.what, "runs": settings.runs, "yes": True}
         usual = {"what": "all", "runs": "runs"}
-        settings = {key: value for key, value in chosen.items() if value != usual.get(key)}
+        typed = {key: value for key, value in chosen.items() if value != usual.get(key)}
         print(f"{readable(total)} in {counted(files)}; nothing was removed.")
-        print(f"To remove them: {command_to_type('clean', settings)}")
+        print(f"To remove them: {command_to_type('clean', typed)}")
     else:
         for leftover in found:
             remove(leftover)
@@ -219,23 +224,15 @@ def _shared(folder: Path) -> str | None:
 
 def _running(folder: Path) -> str | None:
     """Tell whether the process that a run's mark names still lives, or may live on another machine."""
-    try:
-        mark = json.loads(_text(folder / RUN_MARK))
-        process, host = int(mark["pid"]), str(mark["host"])
-    except (ValueError, TypeError, KeyError):
+    mark = read_mark(folder)
+    if mark is None:
         return None
-    if os.name != "posix" or host != platform.node():
-        # Cannot be asked. A run at work writes a row of metrics every few steps.
-        written = (file.lstat().st_mtime for file in _tree(folder)[0] if os.path.lexists(file))
-        recent = time.time() - max(written, default=0.0) < _RECENT
-        return f"written to within the last hour, by process {process} of {host}" if recent else None
-    try:
-        os.kill(process, 0)  # asks whether it is there, and sends nothing
-    except PermissionError:
-        pass
-    except OSError:
-        return None
-    return f"process {process} is still at work there"
+    if mark.is_here:
+        return f"process {mark.process} is still at work there" if process_lives(mark.process) else None
+    # Cannot be asked. A run at work writes a row of metrics every few steps.
+    written = (file.lstat().st_mtime for file in _tree(folder)[0] if os.path.lexists(file))
+    recent = time.time() - max(written, default=0.0) < _RECENT
+    return f"written to within the last hour, by process {mark.process} of {mark.host}" if recent else None
 
 
 def _text(file: Path) -> str:
@@ -245,13 +242,9 @@ def _text(file: Path) -> str:
         return ""
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> list[Path]:
     """The regular files directly in `folder`, by name; none where it cannot be read."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    yield from (Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+    return [path for path in sorted(folder.glob("*")) if path.is_file() and not path.is_symlink()]
 
 
 def _tree(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

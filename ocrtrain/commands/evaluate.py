@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ocrtrain.checkpoint.calibration import Calibration
+from ocrtrain.command_line.progress import Progress
 from ocrtrain.commands.evaluation_lines import EvaluationLines, from_data, lines_to_judge, listed, short_names
-from ocrtrain.commands.progress import Progress
+from ocrtrain.commands.settings import Part, build, read_config
+from ocrtrain.data.formats.several import as_typed
 from ocrtrain.data.images.image import StoredImage
 from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.errors import InputError
@@ -32,6 +33,7 @@ from ocrtrain.evaluation.judgement import Prediction, Reading
 from ocrtrain.evaluation.predictions import PredictionFile, match, read_predictions
 from ocrtrain.evaluation.reliability import judge_confidence
 from ocrtrain.evaluation.report.page import write_page
+from ocrtrain.settings import Count, PathName, PathNames, PositiveInt
 from ocrtrain.text.normalization import Normalization
 
 if TYPE_CHECKING:
@@ -40,6 +42,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Outcomes = Sequence[Reading | InputError]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateData:
+    """The lines to judge by, and how many of them may be left out."""
+
+    test: PathNames | None
+    max_skipped: Count
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """Who is judged, on which lines, and where that is told; conf/evaluate.yaml describes each setting."""
+
+    checkpoint: PathNames | None
+    adapter: PathName | None
+    data: EvaluateData
+    predictions: PathNames | None
+    truth: PathNames | None
+    calibrate: PathNames | None
+    store: bool
+    output: PathName | None
+    gallery: Count
+    batch_size: PositiveInt
+    device: str | None
+    decoder: Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,86 +85,84 @@ FEW_LINES = 100  # a calibration that is fitted to fewer is mostly its prior
 
 def run(config: DictConfig) -> list[Evaluation]:
     """Read the lines, print the figures, write the reports; return an evaluation for each reader."""
-    checkpoints, files = listed(config.checkpoint), listed(config.predictions)
-    check_settings(config, checkpoints, files)
+    settings = read_config(EvaluateSettings, config)
+    checkpoints, files = listed(settings.checkpoint), listed(settings.predictions)
+    check_settings(settings, checkpoints, files)
+    allowed = settings.data.max_skipped
     opened = [read_predictions(path) for path in files]
-    lines = lines_to_judge(config, opened)
-    readers = [read(path, lines, config) for path in checkpoints]
-    readers += [Read(look_up(file, lines, config.data.max_skipped)) for file in opened]
+    lines = lines_to_judge(settings.data.test, settings.truth, opened, allowed)
+    readers = [read(path, lines, settings) for path in checkpoints]
+    readers += [Read(look_up(file, lines, allowed)) for file in opened]
 
-    lines, readings = leave_out_damaged(lines, [each.outcomes for each in readers], config.data.max_skipped)
+    lines, readings = leave_out_damaged(lines, [each.outcomes for each in readers], allowed)
     evaluations = [
         evaluate_lines(
             lines.names, lines.spelled(by.form), texts, name, lines.labels, lines.aspects, by.fitted
         )
         for name, texts, by in zip(short_names([*checkpoints, *files]), readings, readers, strict=True)
     ]
-    report(evaluations, lines, config, [*checkpoints, *files])
-    if config.store:
+    report(evaluations, lines, settings, [*checkpoints, *files])
+    if settings.store:
         store_calibration(checkpoints[0], readers[0].fitted)
     return evaluations
 
 
-def check_settings(config: DictConfig, checkpoints: Sequence[str], files: Sequence[str]) -> None:
+def check_settings(settings: EvaluateSettings, checkpoints: Sequence[str], files: Sequence[str]) -> None:
     """Raise `InputError` for settings that do not go together."""
     example = "For example: python -m ocrtrain evaluate checkpoint=best.ckpt data.test=DIR"
     if not checkpoints and not files:
         raise InputError("checkpoint", "must be given, or predictions", example)
-    if checkpoints and config.data.test is None:
+    if checkpoints and settings.data.test is None:
         raise InputError("data.test", "must be given", example)
-    if config.truth is not None and config.data.test is not None:
+    if settings.truth is not None and settings.data.test is not None:
         raise InputError("truth", "is given beside data.test", "name the truths once.")
-    if config.adapter is not None and len(checkpoints) != 1:
+    if settings.adapter is not None and len(checkpoints) != 1:
         raise InputError("adapter", "belongs to one checkpoint", "give the one that it was made for.")
-    if config.calibrate is not None and len(checkpoints) != 1:
+    if settings.calibrate is not None and len(checkpoints) != 1:
         raise InputError("calibrate", "is for one checkpoint at a time", "judge them one after the other.")
-    if config.store and (config.calibrate is None or config.adapter is not None):
+    if settings.store and (settings.calibrate is None or settings.adapter is not None):
         raise InputError(
             "store=true",
             "keeps what calibrate=DIR fits in the checkpoint, which an adapter would share with others",
             "give calibrate=DIR, and no adapter.",
         )
-    if config.gallery < 0 or config.batch_size < 1:
-        raise InputError(
-            "gallery, batch_size", "are numbers of lines", "give 0 or more, and 1 or more of them."
-        )
 
 
-def read(path: str, lines: EvaluationLines, config: DictConfig) -> Read:
+def read(path: str, lines: EvaluationLines, settings: EvaluateSettings) -> Read:
     """Read all lines with a checkpoint; with `calibrate`, fit its confidence to other lines first."""
     from ocrtrain.decoding import GreedyDecoder
     from ocrtrain.recognizer import Recognizer  # torch, which predictions of other engines do not need
 
     assert lines.images is not None
-    recognizer = Recognizer.load(path, config.device, config.adapter)
-    recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
-    if config.store and not isinstance(recognizer.decoder, GreedyDecoder):
+    recognizer = Recognizer.load(path, settings.device, settings.adapter)
+    recognizer.decoder = build(settings.decoder)(recognizer.description.charset)
+    if settings.store and not isinstance(recognizer.decoder, GreedyDecoder):
         raise InputError(
             "store=true",
             "keeps a calibration of greedy decoding, and decoder is another",
             "leave one of the two out.",
         )
     form = recognizer.description.charset.writing.normalization
-    if config.calibrate is None:
-        return Read(read_all(recognizer, lines.images, config.batch_size), form)
+    if settings.calibrate is None:
+        return Read(read_all(recognizer, lines.images, settings.batch_size), form)
     recognizer.calibration = None
-    where = f"calibrate={config.calibrate}"
-    others = from_data(config.calibrate, "calibrate", config.data.max_skipped)
+    where = f"calibrate={as_typed(settings.calibrate)}"
+    others = from_data(settings.calibrate, "calibrate", settings.data.max_skipped)
     if others.images is not None and set(others.images) & set(lines.images):
         raise InputError(where, "has lines of data.test", "fit to lines that are not judged, as of data.val.")
-    outcomes = read_all(recognizer, others.images or [], config.batch_size)
-    others, (fit_to,) = leave_out_damaged(others, [outcomes], config.data.max_skipped)
+    outcomes = read_all(recognizer, others.images or [], settings.batch_size)
+    others, (fit_to,) = leave_out_damaged(others, [outcomes], settings.data.max_skipped)
     confidences, exact = judged(others.spelled(form), fit_to)
     if len(fit_to) < FEW_LINES:
         log.warning("%s: %d lines are few; the confidence is hardly changed", where, len(fit_to))
     calibration = Calibration.fit(confidences, exact)
 
-    outcomes = read_all(recognizer, lines.images, config.batch_size)
+    outcomes = read_all(recognizer, lines.images, settings.batch_size)
     good = [
         (t, o) for t, o in zip(lines.spelled(form), outcomes, strict=True) if not isinstance(o, InputError)
     ]
     before = judge_confidence(*judged([truth for truth, _ in good], [reading for _, reading in good]))
-    fitted = Fitted(calibration, str(config.calibrate), before)
+    fitted = Fitted(calibration, as_typed(settings.calibrate), before)
     return Read([calibrated(o, calibration) for o in outcomes], form, fitted)
 
 
@@ -195,10 +221,10 @@ def leave_out_damaged(
 
 
 def report(
-    evaluations: list[Evaluation], lines: EvaluationLines, config: DictConfig, paths: Sequence[str]
+    evaluations: list[Evaluation], lines: EvaluationLines, settings: EvaluateSettings, paths: Sequence[str]
 ) -> None:
     """Print the table and write the reports, the page last, since it takes longest."""
-    folder = Path(config.output or config.adapter or Path(paths[0]).expanduser().parent)
+    folder = Path(settings.output or settings.adapter or Path(paths[0]).expanduser().parent)
     comparisons = compare(evaluations)
     if comparisons:
         print(format_comparison(evaluations, comparisons))
@@ -207,7 +233,7 @@ def report(
         print(format_table(evaluations[0]))
         written = write_report(evaluations[0], folder)
     path = written.with_suffix(".html")
-    page = write_page(evaluations, comparisons, path, lines.images, config.gallery, f"of {lines.where}")
+    page = write_page(evaluations, comparisons, path, lines.images, settings.gallery, f"of {lines.where}")
     log.info("report: %s", written)
     log.info("to look at: %s", page)
 

@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, ListConfig
-
-from ocrtrain.commands.settings import plain
 from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.images.image import StoredImage
 from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.data.lines.stored import FileImages
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.predictions import PredictionFile, read_truths
+from ocrtrain.settings import PathNames
 from ocrtrain.text import normalize
 from ocrtrain.text.normalization import Normalization
 
@@ -31,9 +28,9 @@ TABLES = (".tsv", ".jsonl", ".ndjson")
 class EvaluationLines:
     """N lines to be read: their names, truths and groups, and what is known of their images.
 
-    `where`: the setting that they come from; `truths`: as they are written; `images`: paths or what else the
-    images are read from; `root`: the folder that the names are
-    in; `skipped`: how many samples were left out already.
+    where: the setting that they come from; truths: as they are written; images: paths or what else the
+    images are read from; root: the folder that the names are in; skipped: how many samples were left out
+    already.
     """
 
     where: str
@@ -61,47 +58,43 @@ class EvaluationLines:
         )
 
 
-def listed(value: Any) -> list[str]:
+def listed(given: PathNames | None) -> list[str]:
     """Split a setting of one path or several: `[A,B]`, or `A,B` where no file has that whole name."""
-    if value is None:
-        return []
-    if isinstance(value, ListConfig):
-        return [str(each) for each in value]
-    text = str(value)
-    return [text] if os.path.exists(text) else [part.strip() for part in text.split(",") if part.strip()]
+    if not isinstance(given, str):
+        return given or []
+    return [given] if os.path.exists(given) else [part.strip() for part in given.split(",") if part.strip()]
 
 
-def lines_to_judge(config: DictConfig, files: Sequence[PredictionFile]) -> EvaluationLines:
-    """Find the lines and their truths; raises `InputError` if they are nowhere, or in two places."""
-    truth, test = config.truth, config.data.test
+def lines_to_judge(
+    test: PathNames | None, truth: PathNames | None, files: Sequence[PredictionFile], allowed: int
+) -> EvaluationLines:
+    """Find the lines and their truths: a set of lines, a file of truths, or those of the predictions.
+
+    test, truth: the settings of these names; files: of predictions; allowed: how many lines may be left out.
+    Raises InputError if no truths are given.
+    """
     if test is not None:
-        return from_data(test, "data.test", config.data.max_skipped)
-    if truth is not None and str(truth).lower().endswith(TABLES):
+        return from_data(test, "data.test", allowed)
+    if isinstance(truth, str) and truth.lower().endswith(TABLES):
         names, truths = read_truths(truth)
         return EvaluationLines(f"truth={truth}", names, truths)
     if truth is not None:
-        return from_data(truth, "truth", config.data.max_skipped)
+        return from_data(truth, "truth", allowed)
     for file in files:
         if file.truths is not None:
             return from_file(file)
-    if files:
-        raise InputError(
-            files[0].what,
-            "has no column truth, and nothing else says what stands in the lines",
-            "name the truths: truth=FILE.tsv with id and truth, or truth=DIR with images and texts.",
-        )
     raise InputError(
-        "data.test",
-        "must be given",
-        "For example: python -m ocrtrain evaluate checkpoint=best.ckpt data.test=DIR",
+        files[0].what,
+        "has no column truth, and nothing else says what stands in the lines",
+        "name the truths: truth=FILE.tsv with id and truth, or truth=DIR with images and texts.",
     )
 
 
-def from_data(path: Any, setting: str, allowed: int) -> EvaluationLines:
+def from_data(paths: PathNames, setting: str, allowed: int) -> EvaluationLines:
     """Open a set of lines with images; what cannot be used is named, and refused beyond `allowed`."""
-    source = open_sources(plain(path))
+    source = open_sources(paths)
     images = source.images
-    where = f"{setting}={as_typed(plain(path))}"
+    where = f"{setting}={as_typed(paths)}"
     if notice := enforce(source.skipped, allowed, where):
         log.warning("%s", notice)
     return EvaluationLines(

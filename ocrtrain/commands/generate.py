@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from ocrtrain import cache
+from ocrtrain.command_line.progress import Progress
 from ocrtrain.command_line.quoting import command_to_type
-from ocrtrain.commands.progress import Progress
-from ocrtrain.commands.settings import whole_number, worker_count
+from ocrtrain.commands.settings import Part, build, read_config, worker_count
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable, write_text_atomically
+from ocrtrain.settings import Count, PathName, PositiveInt
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.folder import (
     IMAGES,
@@ -34,6 +34,20 @@ from ocrtrain.version import __version__
 _OWN_KEYS = ("output", "preview", "count", "seed", "workers", "overwrite", "debug")
 
 
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """How many lines are drawn, and where they go; conf/generate.yaml describes each setting."""
+
+    output: PathName | None
+    preview: PathName | None
+    format: str
+    count: PositiveInt
+    seed: Count
+    workers: PositiveInt | None
+    overwrite: bool
+    synthesis: Part
+
+
 def run(config: DictConfig) -> None:
     """Write `count` lines into `output`: images/NUMBER.png, and labels.txt once all of them are there.
 
@@ -42,63 +56,62 @@ def run(config: DictConfig) -> None:
     there, or not at all. With `preview`, a picture of the first 64 lines is written, and no
     line unless `output` is given, too. Raises `InputError` for settings and folders that do not fit.
     """
-    if config.output is None and config.preview is None:
+    settings = read_config(GenerateSettings, config)
+    if settings.output is None and settings.preview is None:
         way_on = "For example: python -m ocrtrain generate output=lines count=10000"
         raise InputError("output", "must be given", way_on)
-    count, seed = whole_number(config, "count", 1), whole_number(config, "seed", 0)
-    workers = worker_count(config)
-    generator = _build(config)
-    if config.preview is not None:
-        preview = Path(str(config.preview)).expanduser()
-        draw_preview([generator.line(seed, 0, i) for i in range(ROWS * COLUMNS)], preview)
+    generator: LineGenerator = build(settings.synthesis)
+    if settings.preview is not None:
+        preview = Path(settings.preview).expanduser()
+        draw_preview([generator.line(settings.seed, 0, i) for i in range(ROWS * COLUMNS)], preview)
         print(f"{preview}: the first {ROWS * COLUMNS} lines with their texts, {len(generator.fonts)} fonts")
-        if config.output is None:
-            return
-    output = Path(str(config.output)).expanduser().absolute()
-    if config.format != "pairs":
-        _write_whole(config, generator, output, seed, count, workers)
-        _say_next(config, seed, count)
-        return
+    if settings.output is not None:
+        output = Path(settings.output).expanduser().absolute()
+        write = write_pairs if settings.format == "pairs" else write_whole
+        written = write(generator, output, settings)
+        print(f"{output}: {settings.count:,} lines{written}, {len(generator.fonts)} fonts")
+        say_next(settings.output.rstrip("/\\"), settings.count, settings.seed)
 
+
+def write_pairs(generator: LineGenerator, output: Path, settings: GenerateSettings) -> str:
+    """Write images/ and labels.txt, going on where an earlier run stopped; says what is there in the end."""
+    count, seed = settings.count, settings.seed
     record = {"version": __version__, "count": count, "seed": seed, "synthesis": generator.identity()}
-    prepare(output, record, bool(config.overwrite))
+    prepare(output, record, settings.overwrite)
     cache.record("data", output)
     with Progress("lines", count) as progress:
-        drawn = write_images(generator, output, seed, count, workers, progress)
+        drawn = write_images(generator, output, seed, count, worker_count(settings.workers), progress)
     labels = [f"{image_name(i)}\t{generator.text(seed, 0, i)}\n" for i in range(count)]
     write_text_atomically(output / LABELS, "".join(labels))
-
     there = f" ({count - drawn:,} were there already)" if drawn < count else ""
-    print(f"{output}: {count:,} lines{there}, {IMAGES}/ and {LABELS}, {len(generator.fonts)} fonts")
-    _say_next(config, seed, count)
+    return f"{there}, {IMAGES}/ and {LABELS}"
 
 
-def _write_whole(
-    config: DictConfig, generator: LineGenerator, output: Path, seed: int, count: int, workers: int
-) -> None:
-    """Write lines in one of the formats that appear when all is there, or not at all."""
+def write_whole(generator: LineGenerator, output: Path, settings: GenerateSettings) -> str:
+    """Write lines in one of the formats that appear when all is there, or not at all; says which it is."""
     from ocrtrain.data.formats.writers import WrittenLine, writing
 
-    if config.overwrite:
+    if settings.overwrite:
         raise InputError(
             "overwrite=true",
-            f"is for format=pairs, not for {config.format}",
+            f"is for format=pairs, not for {settings.format}",
             "name a new folder, or remove the old one.",
         )
+    files = draw_files(generator, settings.seed, settings.count, worker_count(settings.workers))
     with (
-        writing(str(config.format), output) as writer,
-        closing(draw_files(generator, seed, count, workers)) as drawn,
-        Progress("lines", count) as progress,
+        writing(settings.format, output) as writer,
+        closing(files) as drawn,
+        Progress("lines", settings.count) as progress,
     ):
         for image, text, name in drawn:
             writer.write(WrittenLine(image, text, name))
             progress(1)
-    print(f"{output}: {count:,} lines, {config.format}, {len(generator.fonts)} fonts")
+    return f", {settings.format}"
 
 
-def _say_next(config: DictConfig, seed: int, count: int) -> None:
+def say_next(given: str, count: int, seed: int) -> None:
+    """Print the commands that draw lines to validate on, and train; `given` is the folder as it was typed."""
     print("Next, lines to validate on and a training:")
-    given = str(config.output).rstrip("/\\")
     others = {"output": f"{given}-val", "count": -(-count // 10), "seed": seed + 1}
     print(f"  {command_to_type('generate', others, _choices())}")
     sets = {"experiment": "lines", "data.train": given, "data.val": f"{given}-val"}
@@ -166,16 +179,6 @@ def _short(value: object) -> str:
     if isinstance(value, list) and len(value) > 4:
         return f"{len(value)} of them"
     return text if len(text := str(value)) <= 40 else f"{text[:40]}..."
-
-
-def _build(config: DictConfig) -> LineGenerator:
-    try:
-        generator: LineGenerator = hydra.utils.instantiate(config.synthesis, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        raise
-    return generator
 
 
 def _choices() -> list[str]:

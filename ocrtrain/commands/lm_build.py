@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from ocrtrain.command_line.quoting import command_to_type
-from ocrtrain.commands.settings import whole_number
+from ocrtrain.commands.settings import read_config
 from ocrtrain.data.formats import open_lines
 from ocrtrain.decoding.lm.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.lm.load import check_output, save_language_model
-from ocrtrain.decoding.settings import file_name
 from ocrtrain.errors import InputError
+from ocrtrain.settings import Limits, OneOrMore, PathName
 from ocrtrain.text import Writing
+from ocrtrain.text.direction import Direction
+from ocrtrain.text.normalization import Normalization
 
 BLOCK = 1 << 23  # characters that are counted at once
 
 
+@dataclass(frozen=True, slots=True)
+class LmBuildSettings:
+    """Which text is counted, and how; conf/lm_build.yaml describes each setting."""
+
+    text: Annotated[list[PathName], OneOrMore()]
+    output: PathName
+    order: Annotated[int, Limits(1, HIGHEST_ORDER)]
+    normalization: Normalization
+    direction: Direction
+
+
 def run(config: DictConfig) -> None:
-    """Count the n-grams of `config.text`, smooth them and write the model."""
-    given = config.text if isinstance(config.text, ListConfig) else [config.text]
-    paths = [file_name("text", path) for path in given]
-    if not paths:
-        raise InputError("text=[]", "names no files", "name a text file or a folder of lines.")
-    writing = Writing(config.normalization, config.direction)
-    check_output(config.output)
-    order = whole_number(config, "order", 1, HIGHEST_ORDER)
-    model = build_language_model(partial(blocks, paths, writing), order)
-    save_language_model(model, config.output)
+    """Count the n-grams of the texts, smooth them and write the model."""
+    settings = read_config(LmBuildSettings, config)
+    check_output(settings.output)
+    writing = Writing(settings.normalization, settings.direction)
+    model = build_language_model(partial(blocks, settings.text, writing), settings.order)
+    save_language_model(model, settings.output)
     sizes = ", ".join(f"{len(level.symbol):,} of {n}" for n, level in enumerate(model.levels, 1))
-    print(f"{config.output}: {len(model.symbols) - 3:,} characters; n-grams: {sizes}")
+    print(f"{settings.output}: {len(model.symbols) - 3:,} characters; n-grams: {sizes}")
     print("Next, how much it should count:")
-    settings = {"checkpoint": "FILE.ckpt", "lm": str(config.output), "data.val": "DIR"}
-    print(f"  {command_to_type('lm tune', settings)}")
+    tune = {"checkpoint": "FILE.ckpt", "lm": settings.output, "data.val": "DIR"}
+    print(f"  {command_to_type('lm tune', tune)}")
 
 
-def blocks(paths: list[str], writing: Writing) -> Iterator[str]:
+def blocks(paths: Sequence[str], writing: Writing) -> Iterator[str]:
     """Give the text at `paths` in pieces of whole lines, as a recognizer shows it from left to right."""
     shown = writing.normalize if writing.direction == "none" else None
     for path in paths:

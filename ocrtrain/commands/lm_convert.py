@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from omegaconf import DictConfig
 
+from ocrtrain.commands.settings import read_config
 from ocrtrain.decoding.lm.load import check_output, load_language_model, save_language_model
-from ocrtrain.decoding.settings import file_name
+from ocrtrain.settings import PathName
+
+
+@dataclass(frozen=True, slots=True)
+class LmConvertSettings:
+    """The model to read and the one to write; conf/lm_convert.yaml describes each setting."""
+
+    lm: PathName
+    output: PathName
+    checkpoint: PathName | None
 
 
 def run(config: DictConfig) -> None:
-    """Read the model `config.lm` and write it to `config.output`."""
-    check_output(config.output)
-    file_name("lm", config.lm)
+    """Read the model `lm` and write it to `output`."""
+    settings = read_config(LmConvertSettings, config)
+    check_output(settings.output)
     characters: tuple[str, ...] = ()
-    if config.checkpoint is not None:
+    if settings.checkpoint is not None:
         from ocrtrain.checkpoint.description import describe_checkpoint, read_checkpoint
 
-        file_name("checkpoint", config.checkpoint)
-        description = describe_checkpoint(
-            read_checkpoint(config.checkpoint), f"checkpoint={config.checkpoint}"
-        )
-        characters = description.charset.symbols
-    model = load_language_model(config.lm, characters)
-    save_language_model(model, config.output)
-    print(f"{config.output}: {len(model):,} n-grams of up to {model.order} characters")
+        content = read_checkpoint(settings.checkpoint)
+        characters = describe_checkpoint(content, f"checkpoint={settings.checkpoint}").charset.symbols
+    model = load_language_model(settings.lm, characters)
+    save_language_model(model, settings.output)
+    print(f"{settings.output}: {len(model):,} n-grams of up to {model.order} characters")

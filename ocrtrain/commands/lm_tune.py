@@ -4,27 +4,55 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ocrtrain.command_line.progress import Progress
 from ocrtrain.commands.evaluation_lines import from_data
-from ocrtrain.commands.progress import Progress
+from ocrtrain.commands.settings import read_config
 from ocrtrain.data.lines.rejections import enforce
-from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
+from ocrtrain.decoding import BeamDecoder, GreedyDecoder, Transcript
 from ocrtrain.decoding.lm.load import load_language_model
-from ocrtrain.decoding.settings import BeamWidth, Bonus, Weight, file_name, text
+from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import EditCounts, count_edits
 from ocrtrain.recognizer import Recognizer
-from ocrtrain.settings import Limits, checked
+from ocrtrain.settings import Count, Limits, OneOrMore, PathName, PathNames, PositiveInt
 from ocrtrain.text import Charset
 
 log = logging.getLogger(__name__)
 
-Settings = tuple[float, float]  # weight and bonus
+Weight = Annotated[float, Limits(0, MOST_WEIGHT)]
+Bonus = Annotated[float, Limits(-MOST_BONUS, MOST_BONUS)]
+WeightBonus = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LmTuneData:
+    """The lines to read, and how many of them may be left out."""
+
+    val: PathNames
+    max_skipped: Count
+
+
+@dataclass(frozen=True, slots=True)
+class LmTuneSettings:
+    """What is read and which weights are tried; conf/lm_tune.yaml describes each setting."""
+
+    checkpoint: PathName
+    adapter: PathName | None
+    lm: PathName
+    data: LmTuneData
+    weights: Annotated[list[Weight], OneOrMore()]
+    bonuses: Annotated[list[Bonus], OneOrMore()]
+    beam_width: Annotated[int, Limits(1, MOST_PREFIXES)]
+    store: bool
+    batch_size: PositiveInt
+    device: str | None
 
 
 class LogProbsRecorder:
@@ -43,55 +71,48 @@ class LogProbsRecorder:
         return transcripts
 
 
-def run(config: DictConfig) -> Settings:
-    """Read `config.data.val` once, decode it at all settings, print their CER and store the best."""
-    weights = numbers(config, "weights", Weight)
-    bonuses = numbers(config, "bonuses", Bonus)
-    beam_width = checked(config.beam_width, BeamWidth, "beam_width")
-    for key, least in (("batch_size", 1), ("data.max_skipped", 0)):
-        checked(OmegaConf.select(config, key), Annotated[int, Limits(least, 2**31)], key)
-    file_name("checkpoint", config.checkpoint)
-    file_name("lm", config.lm)
-    file_name("data.val", config.data.val)
-    if config.adapter is not None:
-        file_name("adapter", config.adapter)
-    if config.device is not None:
-        text("device", config.device)
-    checked(config.store, bool, "store")
-    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
+def run(config: DictConfig) -> WeightBonus:
+    """Read the validation lines once, decode them at all settings, print their CER and store the best."""
+    settings = read_config(LmTuneSettings, config)
+    recognizer = Recognizer.load(settings.checkpoint, settings.device, settings.adapter)
     charset = recognizer.description.charset
-    model = load_language_model(config.lm, charset.symbols)
+    model = load_language_model(settings.lm, charset.symbols)
     model.bind(charset, 1.0, 0.0)  # says so at once if the two have nothing in common
-    truths, greedy, log_probs = read(recognizer, config)
+    truths, greedy, log_probs = read(recognizer, settings)
     lengths = [len(line) for line in log_probs]
     padded = pad_sequence(log_probs, batch_first=True)
 
-    settings = [
-        (weight, bonus) for weight in weights for bonus in bonuses if weight > 0 or bonus == bonuses[0]
-    ]
-    results: dict[Settings, EditCounts] = {}
-    with Progress("settings", len(settings)) as progress:
-        for weight, bonus in settings:
-            decoder = BeamDecoder(charset, beam_width, lm=model, lm_weight=weight, lm_bonus=bonus)
+    weights, bonuses = dict.fromkeys(settings.weights), dict.fromkeys(settings.bonuses)
+    # With no weight on the model, a bonus is no use of it.
+    pairs = [(w, b) for w in weights for b in bonuses if w > 0 or b == settings.bonuses[0]]
+    results: dict[WeightBonus, EditCounts] = {}
+    with Progress("settings", len(pairs)) as progress:
+        for weight, bonus in pairs:
+            decoder = BeamDecoder(charset, settings.beam_width, lm=model, lm_weight=weight, lm_bonus=bonus)
             texts = [transcript.text for transcript in decoder(padded, Tensor(lengths).long())]
             results[weight, bonus] = count_edits(truths, texts)
             progress(1)
     best = min(results, key=lambda pair: (results[pair].edits, pair))
     print(table(results, count_edits(truths, greedy), best))
-    store(model, best, config)
+    model.weight, model.bonus = best
+    if settings.store and settings.lm.endswith(".npz"):
+        model.save(settings.lm)
+        log.info("stored in %s, for decoder=beam decoder.lm=%s", settings.lm, settings.lm)
+    elif settings.store:
+        log.info("not stored: %s is not of our format (lm convert makes it so)", settings.lm)
     return best
 
 
-def read(recognizer: Recognizer, config: DictConfig) -> tuple[list[str], list[str], list[Tensor]]:
+def read(recognizer: Recognizer, settings: LmTuneSettings) -> tuple[list[str], list[str], list[Tensor]]:
     """Read the validation lines: their truths, what greedy decoding makes of them, and log-probabilities."""
-    lines = from_data(config.data.val, "data.val", config.data.max_skipped)
+    lines = from_data(settings.data.val, "data.val", settings.data.max_skipped)
     spelled = lines.spelled(recognizer.description.charset.writing.normalization)
     recognizer.decoder = recorder = LogProbsRecorder(recognizer.description.charset)
     damaged: dict[str, list[str]] = {}
     truths, greedy, log_probs = [], [], []
     images = lines.images or []
     with Progress("lines", len(images)) as progress:
-        for i, outcome in enumerate(recognizer.stream_outcomes(images, config.batch_size)):
+        for i, outcome in enumerate(recognizer.stream_outcomes(images, settings.batch_size)):
             progress(1)
             if isinstance(outcome, InputError):
                 damaged.setdefault(outcome.why, []).append(lines.names[i])
@@ -99,12 +120,12 @@ def read(recognizer: Recognizer, config: DictConfig) -> tuple[list[str], list[st
             truths.append(spelled[i])
             greedy.append(outcome.text)
             log_probs.append(recorder.seen[id(outcome)][1])
-    if notice := enforce(damaged, config.data.max_skipped - lines.skipped, lines.where):
+    if notice := enforce(damaged, settings.data.max_skipped - lines.skipped, lines.where):
         log.warning("%s", notice)
     return truths, greedy, log_probs
 
 
-def table(results: dict[Settings, EditCounts], greedy: EditCounts, best: Settings) -> str:
+def table(results: dict[WeightBonus, EditCounts], greedy: EditCounts, best: WeightBonus) -> str:
     """Lay out the CER of each weight, a row, at each bonus, a column."""
     weights = list(dict.fromkeys(weight for weight, _ in results))
     bonuses = list(dict.fromkeys(bonus for _, bonus in results))
@@ -120,22 +141,3 @@ def table(results: dict[Settings, EditCounts], greedy: EditCounts, best: Setting
         f" with decoder.lm_weight={best[0]:g} decoder.lm_bonus={best[1]:g}  ({greedy.lines} lines)"
     )
     return "\n".join(rows)
-
-
-def store(model: LanguageModel, best: Settings, config: DictConfig) -> None:
-    """Keep what was found in the model's file, if that is of our own format and it is wanted."""
-    model.weight, model.bonus = best
-    own = str(config.lm).endswith(".npz")
-    if config.store and own:
-        model.save(config.lm)
-        log.info("stored in %s, for decoder=beam decoder.lm=%s", config.lm, config.lm)
-    elif config.store:
-        log.info("not stored: %s is not of our format (lm convert makes it so)", config.lm)
-
-
-def numbers(config: DictConfig, key: str, kind: Any) -> list[float]:
-    """Give the values to try, each once; raises `InputError` for anything but numbers of a `kind`."""
-    values = list(config[key]) if isinstance(config[key], ListConfig) else [config[key]]
-    if not values:
-        raise InputError(f"{key}=[]", "does not fit", "give numbers in brackets: [0,0.5,1]")
-    return list(dict.fromkeys(checked(value, kind, key) for value in values))

@@ -9,38 +9,56 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ocrtrain.commands.line_input import Item, find_images, is_page, lines_of
 from ocrtrain.commands.page_output import PageWriter, page_places
+from ocrtrain.commands.settings import Part, build, read_config
 from ocrtrain.decoding import Transcript
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
 from ocrtrain.recognizer import Recognizer
+from ocrtrain.settings import PathName, PositiveInt
 
 log = logging.getLogger(__name__)
 
 FORMATS = ("tsv", "jsonl", "xml")
 
 
+@dataclass(frozen=True, slots=True)
+class PredictSettings:
+    """What is read, with what, and where the texts go; conf/predict.yaml describes each setting."""
+
+    checkpoint: PathName
+    adapter: PathName | None
+    input: PathName
+    output: PathName | None
+    format: str | None
+    batch_size: PositiveInt
+    device: str | None
+    decoder: Part
+
+
 def run(config: DictConfig) -> None:
-    """Read every line that `config.input` means and write a row for each, in order, or the pages again.
+    """Read every line that `input` means and write a row for each, in order, or the pages again.
 
     A line that cannot be read is named on stderr and left out; the command then ends with exit code 2.
     """
-    paths = find_images(str(config.input))
-    form = output_format(config.output, config.format, paths)
-    places = page_places(config.output, str(config.input), paths) if form == "xml" else {}
-    recognizer = Recognizer.load(config.checkpoint, config.device, config.adapter)
-    recognizer.decoder = instantiate(config.decoder)(recognizer.description.charset)
+    settings = read_config(PredictSettings, config)
+    output = settings.output
+    paths = find_images(settings.input)
+    form = output_format(output, settings.format, paths)
+    places = page_places(output, settings.input, paths) if form == "xml" else {}
+    recognizer = Recognizer.load(settings.checkpoint, settings.device, settings.adapter)
+    recognizer.decoder = build(settings.decoder)(recognizer.description.charset)
     items: deque[Item] = deque()
-    outcomes = recognizer.stream_outcomes(lines_of(paths, items), config.batch_size)
+    outcomes = recognizer.stream_outcomes(lines_of(paths, items), settings.batch_size)
     count = failed = 0
-    with PageWriter(places) if form == "xml" else rows(config, form) as write:
+    with PageWriter(places) if form == "xml" else rows(output, form) as write:
         for outcome in outcomes:
             item = items.popleft()
             count += 1
@@ -49,17 +67,17 @@ def run(config: DictConfig) -> None:
                 log.error("left out: %s", outcome)
             else:
                 write(item, outcome)
-    if config.output is not None:
+    if output is not None:
         noun = "lines" if any(map(is_page, paths)) else "images"
-        log.info("read %d of %d %s into %s", count - failed, count, noun, config.output)
+        log.info("read %d of %d %s into %s", count - failed, count, noun, output)
     if failed:
         raise SystemExit(2)
 
 
 @contextmanager
-def rows(config: DictConfig, form: str) -> Iterator[Callable[[Item, Transcript], None]]:
+def rows(output: str | None, form: str) -> Iterator[Callable[[Item, Transcript], None]]:
     """Open the table that rows go to, the terminal or a file; gives what writes one."""
-    with open_output(config.output) as file:
+    with open_output(output) as file:
         table = csv.writer(file, "excel-tab", lineterminator="\n")
         if form == "tsv":
             table.writerow(["image", "confidence", "text"])
@@ -69,7 +87,7 @@ def rows(config: DictConfig, form: str) -> Iterator[Callable[[Item, Transcript],
                 table.writerow([item.name, f"{read.confidence:.4f}", read.text])
             else:
                 file.write(json.dumps(as_json(item.name, read), ensure_ascii=False) + "\n")
-            if config.output is None:
+            if output is None:
                 file.flush()
 
         yield write

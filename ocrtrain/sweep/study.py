@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
+from ocrtrain.run_mark import process_lives
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 # A process that has said nothing about its trial for so long does not work on it any more.
@@ -152,16 +153,3 @@ def _attended(noted: dict[str, Any]) -> bool:
     if noted.get("host") == platform.node() and not process_lives(int(noted.get("pid", 0))):
         return False
     return time.time() - float(noted.get("alive", 0.0)) < SILENCE
-
-
-def process_lives(process: int) -> bool:
-    """Whether a process of this machine is there; where that cannot be asked, yes."""
-    if process <= 0 or os.name != "posix":
-        return process > 0
-    try:
-        os.kill(process, 0)  # asks, and sends nothing
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from ocrtrain.errors import InputError
 from ocrtrain.files import unwritable
-from ocrtrain.json_text import parse_json_file
-from ocrtrain.sweep.study import process_lives
+from ocrtrain.run_mark import process_lives, read_mark
 
 LOG = "log.txt"
 TAIL = 8  # lines of a log that tell why a training failed
@@ -54,13 +53,14 @@ def best_cer(judged: Sequence[Judged]) -> float | None:
 
 def still_at_work(folder: Path) -> int | None:
     """The process that trains in `folder`, left behind by a search that was killed; None if there is none."""
-    try:
-        mark = parse_json_file(folder / ".ocrtrain-run")
-        # It writes a line every half minute. A number that was given to another process says nothing.
-        recent = time.time() - (folder / LOG).stat().st_mtime < 120.0
-        return int(mark["pid"]) if recent and process_lives(int(mark["pid"])) else None
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+    mark = read_mark(folder)
+    if mark is None or not process_lives(mark.process):
         return None
+    with suppress(OSError):
+        # It writes a line every half minute. A number that was given to another process says nothing.
+        if time.time() - (folder / LOG).stat().st_mtime < 120.0:
+            return mark.process
+    return None
 
 
 class Training:

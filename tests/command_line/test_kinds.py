@@ -8,28 +8,26 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import TEXTS, parse
-from ocrtrain.command_line.kinds import LISTS, OPEN, SEVERAL, settle
-from ocrtrain.command_line.presets import compose, settings
+from ocrtrain.command_line.kinds import LISTS, OPEN, PATHS, of_presets, settle
+from ocrtrain.command_line.presets import compose
 from ocrtrain.errors import InputError
 
 GIVEN: list[Any] = ["word", ["one", "two"], [], [["a"]], {"a": "b"}, 1850, True]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_setting_gets_its_kind_or_a_message(command: str) -> None:
+@pytest.mark.parametrize("command", ["fit", "sweep", "evaluate", "predict", "generate"])
+def test_every_setting_of_a_preset_gets_its_kind_or_a_message(command: str) -> None:
     config = compose(parse(command, []), [])
-    usual = settings(config)
-    several = SEVERAL.get(command, set())
-    assert several <= set(usual)
+    usual = of_presets(config)
+    assert usual and (command not in ("fit", "sweep") or usual.keys() >= PATHS)
     for key, preset in usual.items():
         for given in GIVEN:
             changed = deepcopy(config)
             OmegaConf.set_struct(changed, False)
             OmegaConf.update(changed, key, given, merge=False)
             try:
-                settle(changed, usual, several)
+                settle(changed, usual)
             except InputError as error:
                 assert str(error).startswith(f"{key}={given}: must be ")
                 continue
@@ -42,7 +40,7 @@ def test_every_setting_gets_its_kind_or_a_message(command: str) -> None:
                 assert plain == given or plain == [str(given).lower()]
             elif isinstance(preset, list):
                 assert isinstance(plain, list)
-            elif key in several:
+            elif key in PATHS:
                 assert plain in ("word", ["one", "two"], "1850", "true")
             else:
                 assert not isinstance(plain, list | dict)

@@ -21,6 +21,7 @@ from ocrtrain.command_line.presets import built_in
 from ocrtrain.commands import clean, generate
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path
+from ocrtrain.run_mark import RUN_MARK
 from ocrtrain.synthesis import folder as synthesis_folder
 from ocrtrain.synthesis.folder import generated_files
 
@@ -56,7 +57,7 @@ def run(folder: Path, mark: str = "{}") -> Path:
     """A run's folder with a checkpoint."""
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "best.ckpt").write_bytes(bytes(5000))
-    (folder / clean.RUN_MARK).write_text(mark)
+    (folder / RUN_MARK).write_text(mark)
     return folder
 
 
@@ -257,18 +258,18 @@ def test_a_run_that_fit_made_goes_whole(
     monkeypatch.setenv("OCRTRAIN_CACHE", str(tmp_path / ".cache"))
     monkeypatch.chdir(tmp_path)
     tiny = tmp_path / "runs" / "tiny"
-    written = {"config.yaml", "metrics.csv", "history.png", "samples.png", clean.RUN_MARK}
+    written = {"config.yaml", "metrics.csv", "history.png", "samples.png", RUN_MARK}
     assert files(tiny) == written | {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
     unfinished(tiny / "checkpoints" / "last.ckpt")
     cleaned()
     assert "still at work" in capsys.readouterr().out  # fit ran in this very process
     assert len(files(tiny)) == 8
 
-    mark = json.loads((tiny / clean.RUN_MARK).read_text())
+    mark = json.loads((tiny / RUN_MARK).read_text())
     assert mark == {"pid": os.getpid(), "host": platform.node()}
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tiny / clean.RUN_MARK).write_text(json.dumps({**mark, "pid": ended.pid}))
+    (tiny / RUN_MARK).write_text(json.dumps({**mark, "pid": ended.pid}))
     cleaned()
     assert "Removed 8 files" in capsys.readouterr().out
     assert not tiny.exists()

@@ -94,7 +94,7 @@ def test_damaged_lines_are_left_out_only_when_allowed(
         (["checkpoint=BEST", "data.test=test", "store=true"], "store=true: keeps what calibrate=DIR fits"),
         (["checkpoint=BEST", "data.test=test", "calibrate=test"], "calibrate=test: has lines of data.test"),
         (["checkpoint=BEST", "data.test=test", "calibrate=nowhere"], "nowhere: does not exist"),
-        (["checkpoint=BEST", "data.test=test", "gallery=-1"], "gallery, batch_size: are numbers of lines"),
+        (["checkpoint=BEST", "data.test=test", "gallery=-1"], "gallery=-1: must be 0 or a positive integer"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -103,7 +103,10 @@ def test_texts_from_right_to_left_are_counted_as_they_are_shown(command: Command
             "no text",
         ),
         (["predict", "checkpoint={best}", "input={lines}", "decoder=bean"], "Did you mean decoder=beam?"),
-        (["lm", "tune", "checkpoint={best}", "lm=a.txt", "data.val={lines}", "weights=[-1]"], "weights=-1"),
+        (
+            ["lm", "tune", "checkpoint={best}", "lm=a.txt", "data.val={lines}", "weights=[-1]"],
+            "weights=[-1]: must be a list",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(

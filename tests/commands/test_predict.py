@@ -164,7 +164,7 @@ def damaged(best: Path) -> None:
         (["checkpoint=BEST", "input=none"], "input=none: holds no image"),
         (["checkpoint=BEST", "input=cut.ckpt"], "cut.ckpt"),
         (["checkpoint=BEST", "input=.", "output=texts.doc"], "output=texts.doc: has no known format"),
-        (["checkpoint=BEST", "input=.", "batch_size=0"], "batch_size=0: must be at least 1"),
+        (["checkpoint=BEST", "input=.", "batch_size=0"], "batch_size=0: must be a positive integer"),
         (["checkpoint=BEST", "input=.", "device=gpu0"], "device=gpu0: is not available"),
         (["checkpoint=BEST", "inptu=."], "inptu: no such setting"),
         (["checkpoint=BEST"], "input: must be given"),

@@ -79,9 +79,9 @@ def test_a_search_ends_with_an_experiment_for_fit(command: Command, trained: Pat
     ("words", "complaint"),
     [
         (["space=nosuch"], "space=nosuch: no such search space"),
-        (["trials=0"], "trials=0: is no number of trials"),
-        (["parallel=many"], "parallel=many: is no number"),
-        (["repeats=-1"], "repeats=-1: is no number"),
+        (["trials=0"], "trials=0: must be a positive integer"),
+        (["parallel=many"], "parallel=many: must be a positive integer"),
+        (["repeats=-1"], "repeats=-1: must be 0 or a positive integer"),
         (["trainer.max_steps=null"], "trainer: has no end"),
         (["encoder=none", "optimizer.lr=0.1"], "nothing is left to search: optimizer.lr, encoder are given"),
         (["optimizer=nosuch"], "optimizer=nosuch: no such preset"),
@@ -107,15 +107,15 @@ def test_what_cannot_be_searched(
         ("", "space=mine.yaml: names no parameter"),
         (
             "optimizr.lr: [1, 2]\n",
-            "mine.yaml: optimizr.lr: is no setting of fit\n  Did you mean optimizer.lr",
+            "mine.yaml: optimizr.lr: is not a setting of fit\n  Did you mean optimizer.lr",
         ),
-        ("data.augment: [1, 2]\n", "mine.yaml: data.augment: is no single setting of fit"),
+        ("data.augment: [1, 2]\n", "mine.yaml: data.augment: is not a single setting of fit"),
         ("encoder: [mamba, nosuch]\n", "mine.yaml: encoder=nosuch: "),
         ("encoder: {low: 1, high: 2}\n", "mine.yaml: encoder: is a choice of presets"),
         # Not every encoder has states.
         (
             "encoder: [mamba, bilstm]\nencoder.d_state: [8, 16]\n",
-            "mine.yaml: encoder.d_state: is no setting of fit with encoder=bilstm",
+            "mine.yaml: encoder.d_state: is not a setting of fit with encoder=bilstm",
         ),
     ],
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +16,10 @@ from filelock import FileLock, Timeout
 from ocrtrain import cache
 from ocrtrain.checkpoint.adapter import CONFIG, WEIGHTS
 from ocrtrain.checkpoint.description import KEY, read_checkpoint
-from ocrtrain.commands.clean import RUN_MARK
 from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.errors import InputError
-from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.files import atomic_path
+from ocrtrain.run_mark import RUN_MARK, write_mark
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +123,7 @@ def prepare_folder(folder: Path, chosen: Mapping[str, Any]) -> None:
     with atomic_path(folder / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(dict(chosen), sort_keys=False, allow_unicode=True), "utf-8")
     # What `clean` tells a run by; while this process lives, it leaves the folder alone.
-    write_text_atomically(folder / RUN_MARK, json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
+    write_mark(folder)
     remove_unfinished(folder)
     if chosen["resume"] is None:  # with overwrite=true, the old run's must not be taken for this one's
         for old in (folder / "checkpoints").glob("*.ckpt"):

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 
 from ocrtrain.commands.settings import replaced
 from ocrtrain.errors import InputError
-from ocrtrain.settings import Count, Limits, Positive, PositiveInt, Seconds, read_settings
+from ocrtrain.settings import Count, Limits, PathName, Positive, PositiveInt, Seconds, read_settings
 from ocrtrain.training.budget import Budget
 
 MODEL_KEYS = ("backbone", "encoder", "adapt", "dropout")
@@ -110,12 +110,12 @@ class FitSettings:
     """
 
     run: str
-    runs: str
+    runs: PathName
     overwrite: bool
     seed: Annotated[int, Limits(0, 2**32 - 1)]
-    init: str | None
+    init: PathName | None
     charset: Literal["keep", "extend", "replace"]
-    resume: str | None
+    resume: PathName | None
     overfit: Annotated[int, Limits(least=1, hint="8 is a good check.")] | None
     find: Literal["lr", "batch_size"] | None
     dropout: Any

@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 
 from ocrtrain import Recognizer
-from ocrtrain.commands.clean import RUN_MARK
 from ocrtrain.data.images.preprocess import Preprocess
+from ocrtrain.run_mark import RUN_MARK
 
 Command = Callable[..., CompletedProcess[str]]
 
