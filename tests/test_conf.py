@@ -12,7 +12,7 @@ import pytest
 import torch
 from hydra.utils import get_object, instantiate
 from lightning.pytorch import Trainer
-from ocrtrain.commands.fit.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 

@@ -19,7 +19,7 @@ from ocrtrain.checkpoint.description import (
     read_checkpoint,
     with_own_weights,
 )
-from ocrtrain.commands.fit.fit.settings import FitSettings
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.commands.settings import replaced
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ocrtrain.commands.fit.fit.settings import FitSettings
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.data import LineData
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path

@@ -19,7 +19,7 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from ocrtrain.commands.fit.fit.settings import TrainerSettings
+from ocrtrain.commands.fit.settings import TrainerSettings
 from ocrtrain.cores import usable_cores
 from ocrtrain.distributed.processes import LAUNCHED, on_gpus, place
 from ocrtrain.errors import InputError

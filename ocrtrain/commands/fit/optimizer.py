@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hydra.utils import instantiate
 from torch.optim import Optimizer
 
-from ocrtrain.commands.fit.fit.settings import FitSettings
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
 from ocrtrain.training.optim.rates import scale_rates

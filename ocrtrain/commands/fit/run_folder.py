@@ -19,7 +19,7 @@ from ocrtrain import cache
 from ocrtrain.checkpoint.adapter import CONFIG, WEIGHTS
 from ocrtrain.checkpoint.description import KEY, read_checkpoint
 from ocrtrain.commands.clean import RUN_MARK
-from ocrtrain.commands.fit.fit.settings import FitSettings
+from ocrtrain.commands.fit.settings import FitSettings
 from ocrtrain.errors import InputError
 from ocrtrain.files import atomic_path, write_text_atomically
 

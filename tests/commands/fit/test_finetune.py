@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from ocrtrain.commands.fit.fit.optimizer import optimizer_maker
-from ocrtrain.commands.fit.fit.settings import MODEL_KEYS, read_fit_settings
+from ocrtrain.commands.fit.optimizer import optimizer_maker
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings
 from torch import Tensor, nn
 
 from ocrtrain import Recognizer
