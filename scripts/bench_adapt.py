@@ -64,7 +64,8 @@ def recipe() -> nn.Module:
     """The recognizer of experiment=mamba_ocr_130m, with random weights."""
     from ocrtrain.command_line.invocation import parse
     from ocrtrain.command_line.presets import compose
-    from ocrtrain.commands.fit.fit import MODEL_KEYS, plain
+    from ocrtrain.commands.fit.settings import MODEL_KEYS
+    from ocrtrain.commands.settings import plain
     from ocrtrain.model.build import build_recognizer
 
     words = ["experiment=mamba_ocr_130m", "backbone.weights=null", "encoder.pretrained=null"]

@@ -128,7 +128,8 @@ def check_recipe(setting: Setting) -> Iterator[Row]:
 
     from ocrtrain.command_line.invocation import parse
     from ocrtrain.command_line.presets import compose
-    from ocrtrain.commands.fit.fit import MODEL_KEYS, plain
+    from ocrtrain.commands.fit.settings import MODEL_KEYS
+    from ocrtrain.commands.settings import plain
     from ocrtrain.model.build import build_recognizer
     from ocrtrain.training.recognizer_module import ctc_loss
 

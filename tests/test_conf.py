@@ -12,13 +12,13 @@ import pytest
 import torch
 from hydra.utils import get_object, instantiate
 from lightning.pytorch import Trainer
-from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ocrtrain.__main__ import COMMANDS
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import built_in, choices, compose, settings
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings, trainer_settings
 from ocrtrain.commands.settings import plain
 from ocrtrain.data import LineData
 from ocrtrain.model import LineRecognizer

@@ -33,13 +33,13 @@ from ocrtrain.checkpoint.writer import BackgroundCheckpointIO
 from ocrtrain.commands.fit.base_checkpoint import build_model, inherit, open_data, read_base, typed_settings
 from ocrtrain.commands.fit.callbacks import users_callbacks
 from ocrtrain.commands.fit.find import find
-from ocrtrain.commands.fit.optimizer import optimizer_maker
-from ocrtrain.commands.fit.settings import FitSettings, read_fit_settings, trainer_settings
 from ocrtrain.commands.fit.launch import launch, processes_to_start
+from ocrtrain.commands.fit.optimizer import optimizer_maker
 from ocrtrain.commands.fit.overfit import UntilLearned, for_overfit, keep_few, verdict
 from ocrtrain.commands.fit.resumed_settings import compare_settings
 from ocrtrain.commands.fit.run_folder import AUTO, held, prepare_folder, resume_path, run_folder
 from ocrtrain.commands.fit.run_summary import conclude, quieten_lightning, report_model, requeue_if_asked
+from ocrtrain.commands.fit.settings import FitSettings, read_fit_settings, trainer_settings
 from ocrtrain.commands.settings import plain, replaced
 from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineData

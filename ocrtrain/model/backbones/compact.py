@@ -63,7 +63,7 @@ class CompactResNet(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm beside a shortcut, masked so that padding stays zero.
 
-    Source: He et al., "Deep Residual Learning for Image RecognizerModule", 2015, figure 2.
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2015, figure 2.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: tuple[int, int]) -> None:

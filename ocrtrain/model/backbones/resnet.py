@@ -27,7 +27,7 @@ class ResNet(nn.Module):
     path of a state dict saved in torchvision's names; out_channels: features per frame; columns_per_frame: 4
     or 8; height: rows of the lines.
 
-    Source: He et al., "Deep Residual Learning for Image RecognizerModule", 2015.
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
     """
 
     mean: Tensor

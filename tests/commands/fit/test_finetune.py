@@ -9,14 +9,14 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from ocrtrain.commands.fit.optimizer import optimizer_maker
-from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings
 from torch import Tensor, nn
 
 from ocrtrain import Recognizer
 from ocrtrain.command_line.invocation import parse
 from ocrtrain.command_line.presets import compose
 from ocrtrain.commands.fit.base_checkpoint import head_rows
+from ocrtrain.commands.fit.optimizer import optimizer_maker
+from ocrtrain.commands.fit.settings import MODEL_KEYS, read_fit_settings
 from ocrtrain.commands.settings import plain
 from ocrtrain.model.build import build_recognizer
 from ocrtrain.text import Charset
