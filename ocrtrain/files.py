@@ -1,16 +1,20 @@
-"""Files that appear under their final name only when they are whole."""
+"""Files that appear under their final name only when they are whole, and those that are safe to read."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ocrtrain.errors import InputError
 
+# Without blocking, as opening a pipe would that nobody writes to.
+_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_CLOEXEC"))
 _WAYS_ON = {
     errno.ENOSPC: "free some space on that disk, or name a folder on another one.",
     errno.EDQUOT: "free some of your quota on that disk, or name a folder on another one.",
@@ -65,3 +69,53 @@ def write_text_atomically(path: str | Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a file to read; raises OSError where that cannot be done, and as `check_regular` does."""
+    file, _ = _opened(path)
+    return open(file, "rb")
+
+
+def read_small(path: str | os.PathLike[str], most: int) -> bytes | None:
+    """Read a file of at most `most` bytes, None for a larger one; raises as `open_regular` does."""
+    file, size = _opened(path)
+    try:
+        if size > most:
+            return None
+        content = os.read(file, size)
+        while len(content) < size and (more := os.read(file, size - len(content))):
+            content += more
+        return content
+    finally:
+        os.close(file)
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Open a regular file; gives its descriptor and its size."""
+    try:
+        file = os.open(path, _READ)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from None  # a null byte in the name
+    try:
+        status = os.fstat(file)
+        check_regular(path, status)
+        return file, status.st_size
+    except OSError:
+        os.close(file)
+        raise
+
+
+def check_regular(path: str | os.PathLike[str], status: os.stat_result | None = None) -> None:
+    """Raise OSError for a folder, and for a pipe or a device, which might never answer, or never end.
+
+    Names of files come from files of others, too.
+    """
+    try:
+        mode = (os.stat(path) if status is None else status).st_mode
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))

@@ -22,14 +22,18 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from ocrtrain.cache import cache_folder
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError
 from ocrtrain.files import write_text_atomically
 from ocrtrain.fonts.shaping import is_invisible, script_of
 from ocrtrain.fonts.tables import open_tables
+from ocrtrain.json_text import JsonError, parse_json_file
 
 _log = logging.getLogger(__name__)
 # Raise it when the rules below change: findings under other rules are then made anew.
-_RULES = 2
+_RULES = 3
 _SIZE = 32
+_LONGEST_NAME = 200
+_SETS = ("tested", "drawn")  # of characters, which may be more than any text in a file has
 # Misses of the rules: the dollar of TeX's text italic is a pound sign, by its own name a dollar.
 _MISNAMED = {"cmti10 Regular": "$"}
 
@@ -57,10 +61,13 @@ class FontScan:
         self._changed = False
 
     def __enter__(self) -> FontScan:
-        with suppress(OSError, ValueError, KeyError):
-            content = json.loads(self._file.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and content.get("rules") == _RULES:
-                self._known = content["files"]
+        # A damaged cache is no loss: what it should hold is found anew.
+        with suppress(OSError, JsonError, FieldError):
+            content = CheckedFields(parse_json_file(self._file))
+            content.integer("rules", _RULES, _RULES)
+            files = dict(content.fields("files").values)
+            if content.text("digest") == _digest(files):
+                self._known = files
         return self
 
     def __exit__(
@@ -69,7 +76,8 @@ class FontScan:
         if self._changed:
             # A cache that cannot be written costs the next run a second or two, and nobody anything else.
             with suppress(InputError):
-                write_text_atomically(self._file, json.dumps({"rules": _RULES, "files": self._known}))
+                content = {"rules": _RULES, "digest": _digest(self._known), "files": self._known}
+                write_text_atomically(self._file, json.dumps(content))
 
     def faces(self, path: Path) -> list[Face]:
         """List the faces of a font file; none if FreeType cannot read it."""
@@ -78,22 +86,13 @@ class FontScan:
         except OSError:
             return []
         stamp = [state.st_size, state.st_mtime_ns]
-        known = self._known.get(str(path))
-        if known is None or known["stamp"] != stamp:
-            known = self._known[str(path)] = {"stamp": stamp, **_open(path)}
-            self._changed = True
-        return [
-            Face(
-                str(path),
-                i,
-                face["name"],
-                face["family"],
-                known["digest"],
-                set(face["tested"]),
-                set(face["drawn"]),
-            )
-            for i, face in enumerate(known["faces"])
-        ]
+        with suppress(FieldError):
+            known = CheckedFields(self._known.get(str(path)))
+            if known.values.get("stamp") == stamp:
+                return _remembered(path, known)
+        self._known[str(path)] = {"stamp": stamp, **_open(path)}
+        self._changed = True
+        return _remembered(path, CheckedFields(self._known[str(path)]))
 
     def drawn(self, face: Face, characters: frozenset[str]) -> frozenset[str]:
         """Find those of `characters` that `face` draws."""
@@ -111,6 +110,31 @@ class FontScan:
         return frozenset(characters & face.drawn)
 
 
+def _digest(files: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _remembered(path: Path, known: CheckedFields) -> list[Face]:
+    """Read what is known of a file; raises FieldError if it is not what `FontScan` keeps."""
+    digest = known.text("digest")
+
+    def face(value: Any) -> tuple[str, ...]:
+        fields = CheckedFields(value)
+        return (fields.text("name"), fields.text("family"), *(_characters(fields, key) for key in _SETS))
+
+    return [
+        Face(str(path), index, name, family, digest, set(tested), set(drawn))
+        for index, (name, family, tested, drawn) in enumerate(known.items("faces", face))
+    ]
+
+
+def _characters(fields: CheckedFields, key: str) -> str:
+    value = fields.values.get(key)
+    if not isinstance(value, str):
+        raise FieldError(f"{key} must be a text")
+    return value
+
+
 def _open(path: Path) -> dict[str, Any]:
     faces: list[dict[str, str]] = []
     try:
@@ -120,6 +144,7 @@ def _open(path: Path) -> dict[str, Any]:
         count = int.from_bytes(start[8:12], "big") if start[:4] == b"ttcf" else 1
         for index in range(count):
             names = [part for part in ImageFont.truetype(str(path), _SIZE, index).getname() if part]
+            names = [name[:_LONGEST_NAME] for name in names]
             family = names[0] if names else ""
             faces.append({"name": " ".join(names), "family": family, "tested": "", "drawn": ""})
     except (

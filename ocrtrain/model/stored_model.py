@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ocrtrain.errors import InputError
+from ocrtrain.json_text import JsonError, parse_json_file
 
 # In the order in which they are looked for; each may be split into shards that NAME.index.json lists.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -96,8 +96,8 @@ class StoredModel:
 
     def _json(self, name: str, path: Path) -> dict[str, Any]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            content = parse_json_file(path)
+        except (OSError, JsonError) as error:
             raise self._damaged(name, str(error).partition("\n")[0]) from None
         if not isinstance(content, dict):
             raise self._damaged(name, "it is no JSON object")

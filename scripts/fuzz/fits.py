@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fuzz.kind import Kind, ShownError
 from fuzz.lines import make_listed
-from fuzz.models import take_over
+from fuzz.models import begin
 
 TINY = (
     "backbone.channels=[4,4,8]",
@@ -63,6 +63,6 @@ def resume(case: Path, fixed: Path) -> object:
 
 
 KINDS = {
-    "resume": Kind(make, lambda case, fixed: take_over(case, "resume"), 6, (".ckpt",), cut_shows=True),
+    "resume": Kind(make, lambda case, fixed: begin(case, "resume"), 6, (".ckpt",), cut_shows=True),
     "fit resume": Kind(make, resume, 2, (".ckpt",), cut_shows=True),
 }

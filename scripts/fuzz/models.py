@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -123,35 +122,35 @@ def make_adapter(folder: Path, adapt: Any) -> None:
 def composed(command: str, *words: str) -> Any:
     from hydra import compose, initialize_config_dir
 
-    from ocrtrain.command_line.presets import BUILT_IN
+    from ocrtrain.command_line.presets import built_in
 
-    with initialize_config_dir(str(BUILT_IN), version_base="1.3"):
+    with initialize_config_dir(str(built_in()), version_base="1.3"):
         return compose(command, list(words))
 
 
-def take_over(case: Path, setting: str) -> object:
+def begin(case: Path, setting: str) -> object:
     """What `fit` does with a checkpoint before it opens its data."""
     import torch
     from omegaconf import OmegaConf
 
-    from ocrtrain.commands.fit.base_checkpoint import build_model, take_over
+    from ocrtrain.commands.fit.base_checkpoint import build_model, inherit, read_base
+    from ocrtrain.commands.fit.settings import read_fit_settings
 
     words = ["experiment=lines", "data.train=none", "run=fuzz", "adapt=lora"]
-    config = copy.deepcopy(composed("fit", *words))
-    before = json.dumps(OmegaConf.to_container(config, resolve=False), sort_keys=True)
-    config[setting] = str(case / "tiny.ckpt")
-    origin = take_over(config, {})
-    taken = OmegaConf.to_container(config, resolve=False)
+    chosen = OmegaConf.to_container(composed("fit", *words), resolve=True)
+    before = json.dumps(chosen, sort_keys=True)
+    base = read_base({**chosen, setting: str(case / "tiny.ckpt")})
+    taken, base = inherit(chosen, base, {})
     text = json.dumps(taken, sort_keys=True, default=str)
     for mark in (CANARY, "oc.env", "os.mkdir"):
         if text.count(mark) > before.count(mark):
             raise ShownError(f"{mark} of the file is in the configuration")
-    assert origin is not None
-    whole = OmegaConf.to_container(config, resolve=True)
-    parts = {key: whole[key] for key in ("backbone", "encoder", "adapt", "dropout")}
+    assert base is not None
+    settings = read_fit_settings(taken)
     torch.manual_seed(0)
-    model = build_model(parts, len(origin.description.charset), origin, origin.description.charset)
-    return model.state_dict(), taken, origin.description.as_dict()
+    charset = base.description.charset
+    model = build_model(settings.model, len(charset), base, charset)
+    return model.state_dict(), taken, base.description.as_dict()
 
 
 def make_pretrained(folder: Path) -> None:
@@ -191,7 +190,7 @@ KINDS = {
     ),
     "init": Kind(
         lambda folder: make_checkpoint(folder / "case/tiny.ckpt", "mamba"),
-        lambda case, fixed: take_over(case, "init"),
+        lambda case, fixed: begin(case, "init"),
         6,
         CKPT,
     ),

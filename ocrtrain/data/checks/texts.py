@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ocrtrain.data.images.image import legible
 from ocrtrain.data.lines.rejections import EXAMPLES
+from ocrtrain.files import open_regular
 from ocrtrain.text.charset import Charset, describe
 from ocrtrain.text.feasibility import frames_needed
 from ocrtrain.text.normalization import Normalization, normalize
@@ -171,7 +172,7 @@ def conflicts(root: str, names: Sequence[str], texts: Sequence[str], widths: Seq
                 sizes.setdefault(os.stat(os.path.join(root, names[index])).st_size, []).append(index)
         for size, same in sizes.items():
             for index in same if len(same) > 1 else ():
-                with suppress(OSError), open(os.path.join(root, names[index]), "rb") as file:
+                with suppress(OSError), open_regular(os.path.join(root, names[index])) as file:
                     first = seen.setdefault((size, hashlib.sha256(file.read()).digest()), index)
                     if normalize(texts[first]) != normalize(texts[index]):
                         found.add(f"{names[first]} and {names[index]}")

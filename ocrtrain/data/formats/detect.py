@@ -20,6 +20,7 @@ from ocrtrain.data.images.image import SUFFIXES, Channels, legible
 from ocrtrain.data.lines.rejections import by_reason
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 PARQUET = ".parquet"
@@ -75,7 +76,7 @@ def _has_header(file: str, columns: Columns) -> bool:
     """Tell a TSV with a header from one that begins with an image and its text, as labels.txt does."""
     if not file.lower().endswith(".tsv"):
         return True
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         first = stream.readline(2**16).decode("utf-8", "replace").lstrip("\ufeff")
     begins = first.partition("\t")[0].strip().strip('"').lower()
     return columns.image is not None or columns.text is not None or not begins.endswith(SUFFIXES)

@@ -13,6 +13,7 @@ from ocrtrain.data.lines.stored import FileImages, StoredLines, measure
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.data.lines.table import LineTable
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 
 class FolderSource(StoredLines):
@@ -57,7 +58,7 @@ def _table(pairs: Pairs) -> LineTable:
 
 def _read_text(path: str) -> tuple[str, str | None]:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return text_of(file.read(LONGEST + 1))
     except OSError as error:
         raise InputError("", f"text cannot be opened ({error.strerror})", "") from error

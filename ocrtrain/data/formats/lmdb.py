@@ -18,6 +18,7 @@ from ocrtrain.data.lines.stored import StoredLines, measured
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.data.lines.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
+from ocrtrain.files import check_regular
 
 DATA = "data.mdb"
 COUNT, IMAGE, LABEL = "num-samples", "image-{:09}", "label-{:09}"
@@ -34,6 +35,7 @@ def open_lmdb(path: str, channels: Channels = 1) -> StoredLines:
     """
     file = os.path.join(path, DATA) if os.path.isdir(path) else path
     try:
+        check_regular(file)
         key = {"lmdb": stamp([file])}
     except OSError as error:
         why = f"cannot be opened ({error.strerror})"

@@ -13,6 +13,7 @@ from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, composed
 from ocrtrain.data.images.image import SUFFIXES, legible
 from ocrtrain.data.lines.rejections import LONGEST, NOT_UTF8, SECOND_TEXT
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 TEXT_SUFFIX = ".gt.txt"
 LABELS = "labels.txt"
@@ -290,7 +291,7 @@ def _stems(image: str) -> list[str]:
 def _lines(file: str) -> Iterator[tuple[int, str | None]]:
     """Walk a text file's lines with their numbers, from 1, without line ends; None is not UTF-8."""
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read()
     except OSError as error:
         why = f"cannot be opened ({error.strerror})"

@@ -22,6 +22,7 @@ from ocrtrain.data.lines.stored import StoredLines, measured
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.data.lines.table import LineTable, remembered, stamp
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 from ocrtrain.json_text import JsonError, parse_json
 
 TEXTS = ("txt", "gt.txt", "text", "json")  # the first that a sample has is taken
@@ -184,7 +185,7 @@ def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
     whole = os.path.getsize(file)
     try:
         with (
-            open(file, "rb") as raw,
+            open_regular(file) as raw,
             tarfile.open(
                 fileobj=cast(BinaryIO, _Bounded(raw)),
                 mode="r:",
@@ -218,13 +219,13 @@ def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
             why = f"cannot be opened ({error.strerror})"
             raise InputError(legible(file), why, "check the path and its permissions.") from error
         why, way_on = f"is no tar archive, or damaged ({error})", "copy it again."
-        with open(file, "rb") as raw:
+        with open_regular(file) as raw:
             if raw.read(6).startswith(_PACKED):
                 why = "is compressed, so that lines cannot be read one by one"
                 way_on = "unpack it to .tar (gunzip); images do not shrink anyway."
         raise InputError(legible(file), why, way_on) from error
     # `tarfile` takes any header that it cannot read for the end.
-    with open(file, "rb") as raw:
+    with open_regular(file) as raw:
         raw.seek(end)
         rest = raw.read(512)
         if rest.strip(b"\0") or not rest:

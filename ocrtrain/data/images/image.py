@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ocrtrain.errors import InputError
+from ocrtrain.files import check_regular, read_small
 
 Channels = Literal[1, 3, "any"]  # "any": grey images stay grey, all others become RGB
 Path = str | os.PathLike[str]
@@ -34,6 +36,8 @@ MAX_PAGE_PIXELS = 2**27  # A3 at 600 dpi has 70 million
 # No line of text is so much wider than high; scaled to a model's height it would fill the memory.
 MAX_ASPECT = 500
 
+_AT_ONCE = 2**26  # bytes of a file
+_PNG = b"\x89PNG\r\n\x1a\n"
 _EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_PHOTOMETRIC = 256, 257, 258, 262
 
@@ -47,14 +51,14 @@ def read_image(
     16-bit values are scaled, transparency is laid on white, and of several pages the first is read.
     Raises `InputError` for a file that is missing, empty, no image, damaged, or larger than `max_pixels`.
     """
-    with _open(path, legible(path), max_pixels) as image:
+    with _open(_content(path), legible(path), max_pixels) as image:
         turn = 1 if upright else camera_turn(image)
         return as_stored(_pixels(image, channels, legible(path)), turn)
 
 
 def decode_image(content: bytes, channels: Channels, name: str) -> NDArray[np.uint8]:
     """Read an image file that is in memory, as `read_image` does; `name` is for messages."""
-    with _open(_stream(content, name), name) as image:
+    with _open(_stream(content, name, check=True), name) as image:
         return _pixels(image, channels, name)
 
 
@@ -77,8 +81,11 @@ def decoded_size(content: bytes, name: str) -> tuple[int, int]:
 
 
 def image_suffix(content: bytes, name: str) -> str:
-    """Name the usual suffix of an image file that is in memory, by its content: ".png"; raises as above."""
-    with _open(_stream(content, name), name) as image:
+    """Name the usual suffix of an image file that is in memory, by its content: ".png".
+
+    Raises as above, for a PNG whose pixels are damaged, too.
+    """
+    with _open(_stream(content, name, check=True), name) as image:
         return _SUFFIX_OF[image.format or ""]
 
 
@@ -149,14 +156,40 @@ def legible(path: Path) -> str:
     return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _stream(content: bytes, name: str) -> io.BytesIO:
+def _content(path: Path) -> Path | io.BytesIO:
+    """Read an image file at once, and check it, unless it is too large for that."""
+    try:
+        content = read_small(path, _AT_ONCE)
+    except OSError as error:
+        raise _refusal(path, legible(path), error) from error
+    return path if content is None else _stream(content, legible(path), check=True)
+
+
+def _stream(content: bytes, name: str, check: bool = False) -> io.BytesIO:
     if not content:
         raise _empty(name)
+    if check and content.startswith(_PNG):
+        _check_png(content, name)
     return io.BytesIO(content)
+
+
+def _check_png(content: bytes, name: str) -> None:
+    """Raise `InputError` for a PNG with a chunk that is not what was written; Pillow passes over that."""
+    view, start = memoryview(content), len(_PNG)
+    while start + 12 <= len(view):
+        end = start + 8 + int.from_bytes(view[start : start + 4], "big")
+        if end + 4 > len(view):
+            return  # cut short, which is said when its pixels are read
+        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            why = "is damaged or truncated: a checksum in it does not fit"
+            raise InputError(name, why, "replace the file (a fresh copy may do) or take it out.")
+        start = end + 4
 
 
 def _open(file: Path | io.BytesIO, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
+        if not isinstance(file, io.BytesIO):
+            check_regular(file)
         image = Image.open(file, formats=FORMATS)
     except MemoryError:
         raise

@@ -19,6 +19,7 @@ from ocrtrain.data.lines.rejections import by_reason
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.data.lines.table import LineTable
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 from ocrtrain.line import Line
 from ocrtrain.text.normalization import normalize
 
@@ -154,7 +155,7 @@ class EncodedImages(ABC):
 def read_file(path: str) -> bytes:
     """Read a whole file; raises `InputError` if that fails."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read()
     except FileNotFoundError:
         raise InputError(legible(path), "does not exist", "check the path.") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,16 @@ from numpy.typing import NDArray
 from ocrtrain.cache import cache_folder
 from ocrtrain.data.lines.strings import Strings
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError
 from ocrtrain.files import atomic_path
+from ocrtrain.json_text import parse_json
 
 # To be raised when tables are made by other rules: what was remembered under the old ones is then made anew.
-RULES = 1
+RULES = 2
 
 _ALIGN = 64
+_CHECKSUM = 4  # bytes at the file's end: the CRC-32 of all before them
+_KINDS = ("|u1", "<u2", "<u4", "<u8", "<i4", "<i8", "<f4", "<f8")  # of arrays
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class LineTable:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
-            return load, (self.file,)
+            return load, (self.file, False)
         parts = (self.names.content, self.names.ends, self.texts.content, self.texts.ends)
         return _rebuild, (*parts, self.aspects, self.places, self.skipped)
 
@@ -74,39 +79,72 @@ class LineTable:
         }
         layout = {name: [array.dtype.str, len(array)] for name, array in arrays.items()}
         header = json.dumps({"rules": RULES, "arrays": layout, "skipped": self.skipped}).encode()
+        checksum = 0
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for array in arrays.values():
-                file.write(b"\0" * (-file.tell() % _ALIGN))
-                file.write(np.ascontiguousarray(array).data)
+            for part in _parts(header, arrays.values()):
+                checksum = zlib.crc32(part, checksum)
+                file.write(part)
+            file.write(checksum.to_bytes(_CHECKSUM, "little"))
 
 
-def load(path: Path) -> LineTable:
-    """Map the table at `path` into memory; raises `InputError` if it is gone or is none."""
+def _parts(header: bytes, arrays: Iterable[NDArray[Any]]) -> Iterator[bytes | memoryview]:
+    """Give the parts of a table's file: the header behind its length, and each array at a multiple of 64."""
+    yield len(header).to_bytes(8, "little") + header
+    place = 8 + len(header)
+    for array in arrays:
+        yield b"\0" * (-place % _ALIGN)
+        yield np.ascontiguousarray(array).data
+        place += -place % _ALIGN + array.nbytes
+
+
+def load(path: Path, check: bool = True) -> LineTable:
+    """Map the table at `path` into memory; raises `InputError` if it is gone or is none.
+
+    check: whether its checksum is compared, which reads the file once; another process may have done that.
+    """
     try:
         content = np.memmap(path, np.uint8, "r")
+        if check and zlib.crc32(content[:-_CHECKSUM].data) != int.from_bytes(
+            content[-_CHECKSUM:].tobytes(), "little"
+        ):
+            raise ValueError("damaged")
         size = int.from_bytes(content[:8].tobytes(), "little")
-        header = json.loads(content[8 : 8 + size].tobytes())
-        if header["rules"] != RULES:
-            raise ValueError("made by other rules")
+        header = CheckedFields(parse_json(content[8 : 8 + size].tobytes()))
+        header.integer("rules", RULES, RULES)
+        layout, skipped = header.fields("arrays"), header.fields("skipped")
         place, arrays = 8 + size, {}
-        for name, (kind, length) in header["arrays"].items():
+        for name in layout.values:
+            kind, length = layout.items(name, _plain)
+            if kind not in _KINDS or type(length) is not int or length < 0:
+                raise ValueError(f"{name} is no array")
             place += -place % _ALIGN
             end = place + length * np.dtype(kind).itemsize
-            if end > len(content):
+            if end > len(content) - _CHECKSUM:
                 raise ValueError("cut short")
             arrays[name] = np.asarray(content[place:end]).view(kind)
             place = end
+        if len({len(array) for name, array in arrays.items() if name not in ("names", "texts")}) != 1:
+            raise ValueError("of lines of several numbers")
         return LineTable(
             Strings(arrays.pop("names"), arrays.pop("name_ends")),
             Strings(arrays.pop("texts"), arrays.pop("text_ends")),
             arrays.pop("aspects"),
             {name.removeprefix("at "): array for name, array in arrays.items()},
-            header["skipped"],
+            {reason: skipped.items(reason, _name) for reason in skipped.values},
             path,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(str(path), f"is no table of lines ({error})", "start again.") from error
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+def _name(value: Any) -> str:
+    if type(value) is not str:
+        raise FieldError("must be a list of names")
+    return value
 
 
 def _rebuild(
@@ -138,7 +176,7 @@ def remembered(
     Where the cache cannot be written, the table stays in memory.
     """
     path = cache_name("table", key)
-    if path.exists():
+    if path.is_file():
         with suppress(InputError):
             return load(path)
     table = make()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError, shown
 from ocrtrain.model.encoders.mamba_sizes import MambaSizes
 from ocrtrain.model.stored_model import StoredModel
 
 log = logging.getLogger(__name__)
 
 SETTING = "encoder.pretrained"
+MOST_FEATURES = 65_536
 WAY_ON = "give a Mamba (S6) model, such as state-spaces/mamba-130m-hf, or encoder.pretrained=null."
 BLOCK = re.compile(r"layers\.(\d+)\.(.+)")
 
@@ -34,13 +36,14 @@ class PretrainedMamba:
     def __init__(self, source: str) -> None:
         self.stored = StoredModel(source, SETTING)
         self.called = f"{SETTING}={source}"
-        config = self.stored.config()
         try:
-            _only_s6(config, self.called)
-            self.blocks = int(_first(config, "num_hidden_layers", "n_layer"))
-            self.sizes = _sizes(config)
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise InputError(self.called, f"its config.json lacks or mistakes {error}", WAY_ON) from None
+            config = CheckedFields(self.stored.config())
+            layer = config.fields("ssm_cfg", default=None) or CheckedFields({})
+            _only_s6(config, layer, self.called)
+            self.blocks = config.integer(_first(config, "num_hidden_layers", "n_layer"), 1, 10_000)
+            self.sizes = _sizes(config, layer)
+        except FieldError as error:
+            raise InputError(self.called, f"in its config.json, {error}", WAY_ON) from None
 
     def sizes_instead_of(self, given: MambaSizes) -> MambaSizes:
         """Give this model's sizes; raises InputError for a `given` one that is neither its nor a default."""
@@ -53,7 +56,27 @@ class PretrainedMamba:
                     f"{self.called} has {found}",
                     f"leave encoder.{name} out: with {SETTING}, sizes are those of that model.",
                 )
+        self._check_sizes()
         return self.sizes
+
+    def _check_sizes(self) -> None:
+        """Raise InputError unless the first block has the sizes: no model is built that is larger than it."""
+        sizes, width = self.sizes, self.sizes.d_model or 0
+        inner = int(sizes.expand * width)
+        rank = math.ceil(width / 16) if sizes.dt_rank == "auto" else int(sizes.dt_rank)
+        shapes = {
+            "in_proj.weight": [2 * inner, width],
+            "conv1d.weight": [inner, 1, sizes.d_conv],
+            "x_proj.weight": [rank + 2 * sizes.d_state, inner],
+        }
+        places = {f"layers.0.mixer.{name}": shape for name, shape in shapes.items()}
+        stored = {name.removeprefix("backbone."): name for name in self.stored.names()}
+        tensors = self.stored.read(stored[name] for name in places if name in stored)
+        for name, shape in places.items():
+            if name in stored and list(tensors[stored[name]].shape) != shape:
+                raise _misfit(tensors[stored[name]], shape, name, self.called)
+            if name not in stored:
+                raise InputError(self.called, f"lacks {name}", WAY_ON)
 
     def load_into(self, blocks: nn.ModuleList, norm: nn.Module) -> None:
         """Copy the first blocks and the final norm, as float32; layers against time get what the others get.
@@ -111,13 +134,17 @@ def _targets(blocks: nn.ModuleList, norm: nn.Module) -> dict[str, list[Tensor]]:
 def _copy(found: Tensor, targets: list[Tensor], name: str, called: str) -> None:
     for target in targets:
         if found.shape != target.shape:
-            raise InputError(
-                called,
-                f"{name} is {list(found.shape)}, not {list(target.shape)} as its config.json says",
-                "copy the whole folder again, with the config.json that belongs to its weights.",
-            )
+            raise _misfit(found, list(target.shape), name, called)
         with torch.no_grad():
             target.copy_(found)
+
+
+def _misfit(found: Tensor, wanted: list[int], name: str, called: str) -> InputError:
+    return InputError(
+        called,
+        f"{name} is {list(found.shape)}, not {wanted} as its config.json says",
+        "copy the whole folder again, with the config.json that belongs to its weights.",
+    )
 
 
 def _block_of(name: str) -> int:
@@ -136,41 +163,49 @@ def _summary(names: Iterable[str]) -> str:
     return ", ".join(others)
 
 
-def _first(config: dict[str, Any], *names: str) -> Any:
-    """Take the first of these keys that the configuration has."""
+def _first(config: CheckedFields, *names: str) -> str:
+    """Choose the first of these names that the configuration has; raises FieldError if it has none."""
     for name in names:
-        if config.get(name) is not None:
-            return config[name]
-    raise KeyError(" or ".join(names))
+        if name in config:
+            return name
+    raise FieldError(f"{' or '.join(names)} is missing")
 
 
-def _sizes(config: dict[str, Any]) -> MambaSizes:
-    """Read the sizes under the names of `transformers`, else those of mamba-ssm with its defaults."""
-    layer = config.get("ssm_cfg") or {}
-    width = int(_first(config, "hidden_size", "d_model"))
-    inner = config.get("intermediate_size", 2 * width)
-    rank = config.get("time_step_rank", layer.get("dt_rank", "auto"))
+def _sizes(config: CheckedFields, layer: CheckedFields) -> MambaSizes:
+    """Read the sizes under the names of `transformers`, else those of mamba-ssm with its defaults.
+
+    The ranges are those of the settings of the same names (`model.parts`).
+    """
+    width = config.integer(_first(config, "hidden_size", "d_model"), 1, MOST_FEATURES)
+    inner = config.integer("intermediate_size", 1, 64 * MOST_FEATURES, default=2 * width)
+    expand = layer.number("expand", 1 / 64, 64, default=inner / width)
+    steps = (config, "time_step_rank") if "time_step_rank" in config else (layer, "dt_rank")
     return MambaSizes(
-        d_state=int(config.get("state_size", layer.get("d_state", 16))),
-        d_conv=int(config.get("conv_kernel", layer.get("d_conv", 4))),
-        expand=float(config.get("expand", layer.get("expand", inner / width))),
-        dt_rank=rank if rank == "auto" else int(rank),
-        bias=bool(config.get("use_bias", layer.get("bias", False))),
-        conv_bias=bool(config.get("use_conv_bias", layer.get("conv_bias", True))),
+        d_state=config.integer("state_size", 1, 4096, default=layer.integer("d_state", 1, 4096, default=16)),
+        d_conv=config.integer("conv_kernel", 1, 64, default=layer.integer("d_conv", 1, 64, default=4)),
+        expand=config.number("expand", 1 / 64, 64, default=expand),
+        dt_rank=_rank(*steps),
+        bias=config.boolean("use_bias", default=layer.boolean("bias", default=False)),
+        conv_bias=config.boolean("use_conv_bias", default=layer.boolean("conv_bias", default=True)),
         d_model=width,
-        norm="rms" if config.get("rms_norm", True) else "layer",
-        norm_eps=float(config.get("layer_norm_epsilon", 1e-5)),
-        residual_in_fp32=bool(config.get("residual_in_fp32", True)),
+        norm="rms" if config.boolean("rms_norm", default=True) else "layer",
+        norm_eps=config.number("layer_norm_epsilon", 0, 1, default=1e-5),
+        residual_in_fp32=config.boolean("residual_in_fp32", default=True),
     )
 
 
-def _only_s6(config: dict[str, Any], called: str) -> None:
+def _rank(fields: CheckedFields, name: str) -> int | str:
+    if fields.values.get(name, "auto") == "auto":
+        return "auto"
+    return fields.integer(name, 1, MOST_FEATURES)
+
+
+def _only_s6(config: CheckedFields, layer: CheckedFields, called: str) -> None:
     """Refuse what shares some of Mamba's names but computes something else."""
-    layer = config.get("ssm_cfg") or {}
     for key, value, ours in (
-        ("model_type", config.get("model_type", "mamba"), "mamba"),
-        ("ssm_cfg.layer", layer.get("layer", "Mamba1"), "Mamba1"),
-        ("hidden_act", config.get("hidden_act", "silu"), "silu"),
+        ("model_type", config.text("model_type", default="mamba"), "mamba"),
+        ("ssm_cfg.layer", layer.text("layer", default="Mamba1"), "Mamba1"),
+        ("hidden_act", config.text("hidden_act", default="silu"), "silu"),
     ):
         if value != ours:
-            raise InputError(called, f"its config.json has {key}={value}, not {ours}", WAY_ON)
+            raise InputError(called, f"its config.json has {key}={shown(value)[1:-1]}, not {ours}", WAY_ON)

@@ -22,6 +22,7 @@ from ocrtrain.data.lines.rejections import LONGEST
 from ocrtrain.data.lines.strings import Strings, StringsBuilder
 from ocrtrain.data.lines.table import LineTable
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 _BLOCK = 2**22  # bytes read at once
 _LONGEST = 2**28  # bytes of a line
@@ -39,7 +40,7 @@ def read_quickly(file: str, columns: Columns) -> LineTable | None:
     names, texts = StringsBuilder(), StringsBuilder()
     aspects: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             read = _tsv(stream, columns, file) if suffix == ".tsv" else _json(stream, columns, file)
             for rows in in_order(read, _blocks(stream)):
                 if rows is None:

@@ -20,6 +20,7 @@ from ocrtrain.data.lines.rejections import LONGEST, NOT_UTF8, text_fault, undeco
 from ocrtrain.data.lines.strings import StringsBuilder
 from ocrtrain.data.lines.table import LineTable
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 from ocrtrain.json_text import JsonError, parse_json
 
 _BLOCK = 2**22  # bytes read at once
@@ -100,7 +101,7 @@ def _blocks(file: str) -> Iterator[tuple[int, list[str]]]:
     Bytes that are not UTF-8 become lone surrogates.
     """
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             number, rest, end = 1, b"", b"\n"
             while block := stream.read(_BLOCK):
                 if number == 1 and not rest:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ocrtrain.data.formats.pages import baseline
 from ocrtrain.data.formats.pages.dewarp import cut_line
 from ocrtrain.data.formats.pages.page import Page, PageLine, read_page
 from ocrtrain.data.formats.pages.page_image import Picture, open_picture
-from ocrtrain.data.images.image import SUFFIXES, Channels, aspect
+from ocrtrain.data.images.image import SUFFIXES, Channels, aspect, legible
 from ocrtrain.data.lines.rejections import by_reason, text_fault
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.data.lines.strings import Strings
@@ -46,6 +47,16 @@ class CutLines(Slices):
         """Give the XML file's path and the line's name in it."""
         return os.path.join(self.place, self.table.names[index])
 
+    def pixels(self, index: int, channels: Channels) -> NDArray[np.uint8]:
+        """Read the image; where the cache is damaged, the next start makes it anew."""
+        try:
+            return super().pixels(index, channels)
+        except InputError as error:
+            with suppress(OSError):
+                os.unlink(self.files[0])
+            why = "was damaged in the cache where lines of pages are kept"
+            raise InputError(legible(self.where(index)), why, "start again: pages are cut anew.") from error
+
     def __reduce__(self) -> tuple[object, ...]:
         return CutLines, (self.place, self.table, self.files)
 
@@ -58,14 +69,21 @@ def open_pages(files: Sequence[str], root: str, channels: Channels = 1) -> Store
     """
     key = {"pages": stamp(files), "images": stamp(_images_near(files)), "cut": _CUT}
     blob, kept = cache_name("images", key), cache_name("table", key)
-    try:
-        table = load(kept) if blob.exists() else _cut_all(files, root, blob, kept)
-    except InputError:
-        if not kept.exists():
-            raise
-        table = _cut_all(files, root, blob, kept)
+    table = _cut_before(blob, kept) or _cut_all(files, root, blob, kept)
     kind = f"PAGE or ALTO XML, {len(files):,} {'page' if len(files) == 1 else 'pages'}"
     return StoredLines(table, CutLines(root, table, [str(blob)]), kind, root, channels)
+
+
+def _cut_before(blob: Path, kept: Path) -> LineTable | None:
+    """Load what the cache has of the pages; None if that is not whole."""
+    if not (blob.is_file() and kept.is_file()):
+        return None
+    try:
+        table = load(kept)
+    except InputError:
+        return None
+    end = int((table.places["offset"] + table.places["size"]).max(initial=0))
+    return table if blob.stat().st_size == end else None
 
 
 def _images_near(files: Sequence[str]) -> list[str]:

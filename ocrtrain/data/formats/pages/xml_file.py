@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ocrtrain.data.images.image import legible
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 Kind = Literal["page", "alto", "damaged"]
 
@@ -43,7 +44,7 @@ def parse_xml(file: str) -> Any:
     try:
         if os.path.getsize(file) > LARGEST_XML:
             raise XmlError(name, "is larger than 256 MB", "a page's XML never is.")
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read(LARGEST_XML)
     except OSError as error:
         raise _unopened(file, error) from error
@@ -61,7 +62,7 @@ def xml_kind(file: str) -> Kind | None:
     etree = _etree(file)
     parser = etree.XMLPullParser(events=("start",), **_SAFE)
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             block = _begun(stream.read(_BLOCK))
             while block:
                 parser.feed(block)
