@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from ocrtrain.data.formats.columns import Columns as Columns
     from ocrtrain.data.formats.detect import open_lines as open_lines
 
-_PLACES = {"Columns": "columns", "open_lines": "recognise"}
+_PLACES = {"Columns": "columns", "open_lines": "detect"}
 __all__ = ["Columns", "open_lines"]
 
 
