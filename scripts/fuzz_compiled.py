@@ -102,28 +102,6 @@ def screen(random: Random) -> None:
     suspects([], widths[:0], Charset("a"), lambda each: each.astype(np.int64))
 
 
-def manifest(random: Random) -> None:
-    """Read manifests with bytes changed, doubled and lost."""
-    from ocrtrain.data.formats.columns import Columns
-    from ocrtrain.data.formats.manifest.quick import read_quickly
-
-    suffix = str(random.choice((".tsv", ".jsonl")))
-    row = '{"image": "a%d.png", "text": "b\\u00e4\\n\\ud83d\\ude00", "width": 1e3, "height": 32}\n'
-    rows = "image\ttext\twidth\theight\n" + "a.png\tb\u00e4\t1e3\t32\n" * 9
-    content = bytearray((rows if suffix == ".tsv" else "".join(row % i for i in range(9))).encode())
-    first = content.index(b"\n") + 1
-    for _ in range(int(random.choice((0, 1, 3, 30)))):
-        at = int(random.integers(first, len(content)))
-        odd = int(random.choice(list(b'\\"u{}[],:\t\n\r\0 -e.9\xff\xc3\xf4\xed')))
-        content[at : at + int(random.choice((0, 1, 4)))] = bytes([odd]) * int(random.choice((0, 1, 2, 400)))
-    if random.random() < 0.3:
-        content = content[: int(random.integers(first, len(content) + 1))]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, f"m{suffix}")
-        file.write_bytes(content)
-        read_quickly(str(file), Columns())
-
-
 def effects(random: Random) -> None:
     """Apply each effect, with its settings at their limits, to pictures from 1 x 1 pixel on."""
     from ocrtrain.synthesis import effects as known
@@ -167,7 +145,7 @@ def sequences(random: Random) -> None:
 
 
 ENTRIES: dict[str, Callable[[Random], None]] = {
-    each.__name__: each for each in (decode, scale, screen, manifest, effects, sequences)
+    each.__name__: each for each in (decode, scale, screen, effects, sequences)
 }
 
 

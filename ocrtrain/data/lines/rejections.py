@@ -32,7 +32,11 @@ def text_fault(text: str) -> str | None:
 
 def undecodable(text: str) -> bool:
     """Tell whether `text` has lone surrogates: bytes that were not UTF-8, or halves of characters in JSON."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def text_of(content: bytes, encoding: str = "utf-8-sig") -> tuple[str, str | None]:

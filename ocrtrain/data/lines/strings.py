@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, overload
 
 import numpy as np
@@ -116,8 +116,8 @@ class StringsBuilder:
         if len(content) == len(joined):
             lengths = np.fromiter(map(len, strings), np.uint32, len(strings))
         else:
-            sizes = (len(string.encode("utf-8", _ERRORS)) for string in strings)
-            lengths = np.fromiter(sizes, np.uint32, len(strings))
+            each = map(str.encode, strings, repeat("utf-8"), repeat(_ERRORS))
+            lengths = np.fromiter(map(len, each), np.uint32, len(strings))
         self._content += content
         self._lengths.append(lengths)
 

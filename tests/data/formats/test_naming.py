@@ -12,7 +12,6 @@ import pytest
 
 from ocrtrain.commands.line_input import find_images
 from ocrtrain.data.formats import open_lines
-from ocrtrain.data.formats.manifest.quick import read_quickly
 from ocrtrain.data.formats.naming import AMBIGUOUS, AmbiguousNameError, resolve
 from ocrtrain.data.formats.pairing import NO_TEXT, find_pairs
 
@@ -107,10 +106,6 @@ def test_tables_name_files_of_another_system(
     assert (list(source.originals), source.skipped) == (["one", "two", "three"], {})
     assert [source.images.encoded(i) for i in range(3)] == [make.picture(i) for i in range(3)]
     assert [source.line(i, 0).image.shape[1] for i in range(3)] == [30, 31, 32]
-    if suffix != "csv":  # the compiled way and the row by row are one
-        from ocrtrain.data.formats import Columns
-
-        assert read_quickly(str(file), Columns()) is not None
 
 
 def test_an_image_named_in_two_spellings_has_one_text(make: SimpleNamespace, tmp_path: Path) -> None:

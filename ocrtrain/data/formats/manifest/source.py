@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import defaultdict
 
 import numpy as np
 
 from ocrtrain.data.formats.columns import Columns
-from ocrtrain.data.formats.manifest.quick import read_quickly
-from ocrtrain.data.formats.manifest.rows import read_rows
+from ocrtrain.data.formats.manifest.reading import read_rows
 from ocrtrain.data.images.image import Channels, image_size, legible
 from ocrtrain.data.lines.rejections import SECOND_TEXT
 from ocrtrain.data.lines.stored import FileImages, StoredLines, located, measure
@@ -51,11 +49,7 @@ def open_manifest(file: str, columns: Columns, channels: Channels = 1) -> Stored
 
 def read_manifest(file: str, columns: Columns) -> LineTable:
     """Read the manifest's rows, and the sizes of the images where it does not tell them."""
-    table = read_quickly(file, columns)
-    if table is None:  # it has a fault, which only a closer look can name
-        table = read_rows(file, columns)
-    table.skipped = defaultdict(list, table.skipped)
-    return _with_sizes(_first_of_each(table), os.path.dirname(file), file)
+    return _with_sizes(_first_of_each(read_rows(file, columns)), os.path.dirname(file), file)
 
 
 def _first_of_each(table: LineTable) -> LineTable:

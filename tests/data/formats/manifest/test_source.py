@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ocrtrain.data.formats import Columns, open_lines
-from ocrtrain.data.formats.manifest.quick import read_quickly
-from ocrtrain.data.formats.manifest.rows import read_rows
+from ocrtrain.data.formats.manifest.reading import read_rows
+from ocrtrain.data.images.image import MAX_ASPECT
+from ocrtrain.data.lines.rejections import text_fault
 from ocrtrain.errors import InputError
 
 
@@ -131,7 +134,7 @@ def test_what_is_mended_is_seen_though_the_manifest_is_the_same(lines: Path, mak
 
 
 def test_many_rows_keep_their_order(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocrtrain.data.formats.manifest.quick._BLOCK", 1000)
+    monkeypatch.setattr("ocrtrain.data.formats.manifest.text_blocks._BLOCK", 1000)
     texts = [f"text {number} {'ä' * (number % 3)}" for number in range(500)]
     rows = [f"{number % 6}.png/{number}\t{text}\t20\t10" for number, text in enumerate(texts)]
     (lines / "a.tsv").write_text("image\ttext\twidth\theight\n" + "\n".join(rows))
@@ -147,29 +150,64 @@ numbers = st.sampled_from(
     ["30", "10", "2.5", "", "0", "1e3", "-4", " 7", "030", "7.", "nan", "123456789012345"]
 )
 good = st.tuples(st.sampled_from(["a.png", "b ä.png"]), st.sampled_from(["one", "zwei ſ 𝔘 ", " x"]), numbers)
+blocks = st.sampled_from([10, 40, 2**20])  # rows are read some at a time, and all at once
+
+Row = tuple[str, str, float]
 
 
-def seen_alike(file: Path) -> bool:
-    """Whether the quick way gives a table at all; then the slow one must give the same."""
-    table = read_quickly(str(file), Columns())
-    if table is None:
-        return False
-    slow = read_rows(str(file), Columns())
-    assert list(table.names) == list(slow.names) and list(table.texts) == list(slow.texts)
-    assert not slow.skipped and str(table.aspects.tolist()) == str(slow.aspects.tolist())
-    return True
+def row(name: object, text: object, width: object, height: object) -> Row | None:
+    """Say what a row means; None if it cannot be used."""
+    if not isinstance(name, str) or not isinstance(text, str) or not name or re.search("[\0\n]", name):
+        return None
+    if text_fault(text) or re.search("[\ud800-\udfff]", name + text):
+        return None
+    try:
+        w, h = float(width), float(height)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return name, text, -1
+    told = w >= 1 and h >= 1 and w / h <= MAX_ASPECT
+    return name, text, float(np.float32(w / h)) if told else -1
+
+
+def seen(
+    content: bytes, suffix: str, block: int = 2**20, columns: Columns | None = None
+) -> tuple[list[Row], list[int]]:
+    """Read a manifest: its rows, and the numbers of the lines that are named as wrong."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ocrtrain.data.formats.manifest.text_blocks._BLOCK", block)
+        (Path(folder) / f"a.{suffix}").write_bytes(content)
+        table = read_rows(str(Path(folder) / f"a.{suffix}"), columns or Columns())
+    wrong = [re.search(r"line (\d+)\)?$", where) for found in table.skipped.values() for where in found]
+    aspects = np.nan_to_num(table.aspects, nan=-1).tolist()
+    rows = list(zip(table.names, table.texts, aspects, strict=True))
+    return rows, sorted(int(found[1]) for found in wrong if found)
+
+
+def expected(lines: list[str], rows: list[Row | None], first: int) -> tuple[list[Row], list[int]]:
+    """Tell the rows that can be used, and the lines that cannot; empty ones at the end do not count."""
+    while lines and not lines[-1].strip():
+        del lines[-1], rows[-1]
+    return [r for r in rows if r], [number for number, r in enumerate(rows, first) if not r]
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(good | st.tuples(pieces, pieces, numbers), max_size=6), st.sampled_from(["\n", "\r\n", "\n\n"])
+    st.lists(good | st.tuples(pieces, pieces, numbers), max_size=6),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    blocks,
 )
-def test_the_quick_way_through_tables(rows: list[tuple[str, ...]], end: str) -> None:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "a.tsv"
-        content = end.join(["image\ttext\twidth\theight", *("\t".join([*row, "10"]) for row in rows)])
-        file.write_bytes(content.encode(errors="surrogatepass"))
-        seen_alike(file)
+def test_each_row_of_a_table_is_read_or_named(rows: list[tuple[str, ...]], end: str, block: int) -> None:
+    text = end.join(["image\ttext\twidth\theight", *("\t".join([*row, "10"]) for row in rows)])
+    content = text.encode(errors="surrogatepass")
+    assume(b"\0" not in content[:4096])
+    lines = [line.removesuffix("\r") for line in content.decode(errors="surrogateescape").split("\n")][1:]
+
+    def fields(line: str) -> list[str]:
+        doubled = re.compile(r'"(?:[^"]|"")*?""(?:[^"]|"")*"', re.DOTALL)  # as spreadsheets write quotes
+        return [f[1:-1].replace('""', '"') if doubled.fullmatch(f) else f for f in line.split("\t")]
+
+    means = [row(*fields(line)) if line.count("\t") == 3 else None for line in lines]
+    assert seen(content, "tsv", block) == expected(lines, means, 2)
 
 
 values = st.recursive(
@@ -177,50 +215,69 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(pieces, inner, max_size=3),
     max_leaves=6,
 )
-sizes = st.sampled_from([30, 2.5, None, 0, -4, 1e3, 1e-3, "30", "x", True, 10**20])
+sizes = st.sampled_from([30, 2.5, None, 0, -4, 1e3, 1e-3, "30", "x", True, 10**20, [7]])
 objects = st.fixed_dictionaries(
-    {"image": good.map(lambda row: row[0]) | pieces, "text": good.map(lambda row: row[1]) | pieces},
+    {"image": good.map(lambda row: row[0]) | pieces, "text": good.map(lambda row: row[1]) | pieces | values},
     optional={"width": sizes, "height": sizes, "more": values, "text ": values},
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(objects, max_size=5), st.booleans(), st.data())
-def test_the_quick_way_through_objects(rows: list[dict[str, Any]], escape: bool, data: st.DataObject) -> None:
-    content = "\n".join(json.dumps(row, ensure_ascii=escape) for row in rows)
-    if content and data.draw(st.booleans()):  # one accident
-        place = data.draw(st.integers(0, len(content) - 1))
-        content = content[:place] + data.draw(st.sampled_from('"\\,:{}[]0 \n\tn')) + content[place + 1 :]
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "a.jsonl"
-        file.write_bytes((content + "\n").encode(errors="surrogatepass"))
-        seen_alike(file)
+@given(st.lists(objects, min_size=1, max_size=5), st.booleans(), blocks, st.data())
+def test_each_object_is_read_or_named(
+    rows: list[dict[str, Any]], escape: bool, block: int, data: st.DataObject
+) -> None:
+    text = "\n".join(json.dumps(row, ensure_ascii=escape) for row in rows)
+    if data.draw(st.booleans()):  # one accident
+        place = data.draw(st.integers(0, len(text) - 1))
+        text = text[:place] + data.draw(st.sampled_from('"\\,:{}[]0 \n\tn')) + text[place + 1 :]
+    content = (text + "\n").encode(errors="surrogatepass")
+    lines = content.decode(errors="surrogateescape").split("\n")[:-1]
+
+    def parsed(line: str) -> Any:
+        try:
+            return json.loads(line)
+        except ValueError:
+            return None
+
+    found = [parsed(line) for line in lines]
+    assume(isinstance(found[0], dict) and {"image", "text"} <= set(found[0]))  # it tells the columns
+    keys = ("image", "text", "width", "height")
+    means = [row(*map(value.get, keys)) if isinstance(value, dict) else None for value in found]
+    assert seen(content, "jsonl", block, Columns("image", "text")) == expected(lines, means, 1)
 
 
-def test_what_is_usual_goes_the_quick_way(tmp_path: Path) -> None:
+def test_what_is_usual_is_read(tmp_path: Path) -> None:
     rows = ["a.png\tone\t30\t10", "b ä.png\tzwei ſ 𝔘\ue000\t30.5\t10", "c.png\t a\u00a0b \t\t"]
-    (tmp_path / "a.tsv").write_text(
-        "\n".join(["\ufefffile_name\ttext\twidth\theight", *rows]), newline="\r\n"
+    text = "\n".join(["\ufefffile_name\ttext\twidth\theight", *rows])
+    found = [("a.png", "one", 3.0), ("b ä.png", "zwei ſ 𝔘\ue000", float(np.float32(3.05)))]
+    assert seen(text.replace("\n", "\r\n").encode(), "tsv") == (
+        [*found, ("c.png", " a\u00a0b ", -1)],
+        [],
     )
-    assert seen_alike(tmp_path / "a.tsv")
-    (tmp_path / "b.tsv").write_text("other\ttext\timage\n\tone\ta.png\n")
-    assert seen_alike(tmp_path / "b.tsv")
+    assert seen(b"other\ttext\timage\n\tone\ta.png\n", "tsv") == ([("a.png", "one", -1)], [])
+    assert seen(b"image\ttext\ra.png\tone\r", "tsv") == ([("a.png", "one", -1)], [])
     values = [
         {"text": 'say "\u00e4\U0001d518" \\ / ', "image": "a.png", "width": 30, "height": None},
         {
             "image": "ä.png",
-            "objects": {"bbox": [[1, -2.5e3], []], "of": {}, "x": [True, None, "\n"]},
+            "objects": {"bbox": [[1, -2.5e3], []], "of": {}, "x": [True, None, "\n"], "text": "b"},
             "text": "b",
         },
     ]
-    for number, escape in enumerate((True, False)):
-        content = "\n".join(json.dumps(value, ensure_ascii=escape) for value in values)
-        (tmp_path / f"{number}.jsonl").write_text(content, encoding="utf-8")
-        assert seen_alike(tmp_path / f"{number}.jsonl")
+    for escape in (True, False):
+        content = "\n".join(json.dumps(value, ensure_ascii=escape) for value in values).encode()
+        expected = [("a.png", 'say "ä𝔘" \\ / ', -1), ("ä.png", "b", -1)]
+        assert seen(content, "jsonl") == (expected, [])
 
 
-def test_a_column_or_a_key_that_occurs_twice_is_no_matter_for_the_quick_way(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"image": "a.png", "text": "a", "text": "b"}\n')
-    (tmp_path / "a.tsv").write_text("image\ttext\ttext\na.png\ta\tb\n")
-    assert read_quickly(str(tmp_path / "a.jsonl"), Columns()) is None
-    assert read_quickly(str(tmp_path / "a.tsv"), Columns()) is None
+@pytest.mark.parametrize("key", ["text", "te\\u0078t"])
+def test_a_key_that_occurs_twice_is_named_among_rows_that_lack_it(key: str) -> None:
+    good, lacks = b'{"image": "a.png", "text": "a"}\n', b'{"image": "b.png"}\n'
+    twice = f'{{"image": "c.png", "text": "a", "{key}": "b"}}\n'.encode()
+    assert seen(good + lacks + twice, "jsonl") == ([("a.png", "a", -1)], [2, 3])
+
+
+def test_a_column_that_occurs_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="has two columns 'text'"):
+        seen(b"image\ttext\ttext\na.png\ta\tb\n", "tsv")
