@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from ocrtrain.data.formats.pairing import find_pairs
 from ocrtrain.errors import InputError
 from ocrtrain.line import Line
 from ocrtrain.synthesis import LineGenerator, build_generator
-from ocrtrain.synthesis.build import SETTINGS
+from ocrtrain.synthesis.build import build_generator
 from ocrtrain.synthesis.preview import draw_preview
 from ocrtrain.synthesis.settings import NO_TEXT_FONTS
 
@@ -83,7 +84,7 @@ def built(preset: str) -> tuple[DictConfig, LineGenerator]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_names_every_setting_of_the_generator_and_draws(preset: str) -> None:
     config, generator = built(preset)
-    assert config.synthesis.keys() - {"_target_"} == SETTINGS.keys()
+    assert config.synthesis.keys() - {"_target_"} == inspect.signature(build_generator).parameters.keys()
     assert isinstance(generator, LineGenerator)
     lines = [generator.line(0, 0, i) for i in range(12)]
     assert {line.image.shape[0] for line in lines} == {config.synthesis.height}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ocrtrain.data.images.image import legible
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
 
 _BLOCK = 2**20  # bytes read at once
 _LONGEST = 2**28  # bytes of a line
@@ -19,7 +20,7 @@ def text_blocks(file: str) -> Iterator[tuple[int, str]]:
     Raises `InputError` for a file that cannot be opened, is not UTF-8 or has a line of more than 256 MB.
     """
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             number, rest, end = 1, b"", b"\n"
             while block := stream.read(_BLOCK):
                 if number == 1 and not rest:
