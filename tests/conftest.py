@@ -12,6 +12,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+
+# Before torch is there: as many tests run as there are cores, and each with threads of its own would wait.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen

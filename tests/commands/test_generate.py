@@ -27,7 +27,6 @@ from ocrtrain.data.formats.pairing import find_pairs
 from ocrtrain.errors import InputError
 from ocrtrain.line import Line
 from ocrtrain.synthesis import LineGenerator, build_generator
-from ocrtrain.synthesis.build import build_generator
 from ocrtrain.synthesis.preview import draw_preview
 from ocrtrain.synthesis.settings import NO_TEXT_FONTS
 
