@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig
 from ocrtrain.commands.settings import plain
 from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.images.image import StoredImage
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.data.lines.stored import FileImages
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.predictions import PredictionFile, read_truths
@@ -102,7 +102,7 @@ def from_data(path: Any, setting: str, allowed: int) -> EvaluationLines:
     source = open_sources(plain(path))
     images = source.images
     where = f"{setting}={as_typed(plain(path))}"
-    if notice := enforce(source.skipped, allowed, where):
+    if notice := check_skipped(source.skipped, allowed, where):
         log.warning("%s", notice)
     return EvaluationLines(
         where=where,

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ocrtrain.commands.evaluation_lines import from_data
 from ocrtrain.commands.progress import Progress
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
 from ocrtrain.decoding.lm.load import load_language_model
 from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT, integer, number, text
@@ -99,7 +99,7 @@ def read(recognizer: Recognizer, config: DictConfig) -> tuple[list[str], list[st
             truths.append(spelled[i])
             greedy.append(outcome.text)
             log_probs.append(recorder.seen[id(outcome)][1])
-    if notice := enforce(damaged, config.data.max_skipped - lines.skipped, lines.where):
+    if notice := check_skipped(damaged, config.data.max_skipped - lines.skipped, lines.where):
         log.warning("%s", notice)
     return truths, greedy, log_probs
 

@@ -1,4 +1,4 @@
-"""What is known of a set of lines before any image is opened, kept for the next start where that was slow."""
+"""Table of a set of lines, read without opening an image; kept for the next start where that was slow."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class LineTable:
 
 
 def load(path: Path) -> LineTable:
-    """Map the table at `path` into memory; raises `InputError` if it is gone or is none."""
+    """Map the table at `path` into memory; raises `InputError` if it is gone or not a table."""
     try:
         content = np.memmap(path, np.uint8, "r")
         size = int.from_bytes(content[:8].tobytes(), "little")
@@ -106,7 +106,8 @@ def load(path: Path) -> LineTable:
             path,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(str(path), f"is no table of lines ({error})", "start again.") from error
+        why = f"cannot be read as a table of lines ({error})"
+        raise InputError(str(path), why, "start again.") from error
 
 
 def _rebuild(
