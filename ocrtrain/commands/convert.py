@@ -14,7 +14,7 @@ from ocrtrain.commands.settings import read_config
 from ocrtrain.data.formats import Columns
 from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.formats.writers import WrittenLine, writing
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.errors import InputError
 from ocrtrain.settings import Count, PathName, PathNames
 
@@ -47,7 +47,7 @@ def run(config: DictConfig) -> None:
         source = open_sources(settings.input, columns=columns)
         given = as_typed(settings.input)
         where = f"input={given}"
-        if notice := enforce(source.skipped, settings.max_skipped, where, "max_skipped"):
+        if notice := check_skipped(source.skipped, settings.max_skipped, where, "max_skipped"):
             log.warning("%s", notice)
         log.info("%s is %s, %s lines", given, source.format, f"{len(source):,}")
         unreadable: dict[str, list[str]] = {}
@@ -58,9 +58,9 @@ def run(config: DictConfig) -> None:
                     writer.write(WrittenLine(source.images.encoded(index), text, name))
                 except InputError as error:
                     unreadable.setdefault(error.why, []).append(name)
-                    enforce(unreadable, allowed, where, "max_skipped")
+                    check_skipped(unreadable, allowed, where, "max_skipped")
                 progress(1)
-        if notice := enforce(unreadable, allowed, where, "max_skipped"):
+        if notice := check_skipped(unreadable, allowed, where, "max_skipped"):
             log.warning("%s", notice)
         written = len(source) - sum(map(len, unreadable.values()))
         if not written:

@@ -16,7 +16,7 @@ from ocrtrain.commands.evaluation_lines import EvaluationLines, from_data, lines
 from ocrtrain.commands.settings import Part, build, read_config
 from ocrtrain.data.formats.several import as_typed
 from ocrtrain.data.images.image import StoredImage
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import (
     Evaluation,
@@ -196,7 +196,7 @@ def look_up(file: PredictionFile, lines: EvaluationLines, allowed: int) -> Outco
     rows, others = match(file.ids, lines.names, lines.root)
     missing = [name for name, row in zip(lines.names, rows, strict=True) if row is None]
     wrong = {f"line of {lines.where} without a prediction": missing, "prediction of no such line": others}
-    if notice := enforce(wrong, allowed, file.what):
+    if notice := check_skipped(wrong, allowed, file.what):
         log.warning("%s", notice)
     return [NOT_READ if row is None else file.readings[row] for row in rows]
 
@@ -214,7 +214,7 @@ def leave_out_damaged(
         else:
             kept.append(i)
     told = damaged.pop(NOT_READ.why, [])  # already, where they were looked up
-    if notice := enforce(damaged, allowed - lines.skipped - len(told), lines.where):
+    if notice := check_skipped(damaged, allowed - lines.skipped - len(told), lines.where):
         log.warning("%s", notice)
     good = [[o for i in kept if not isinstance(o := outcomes[i], InputError)] for outcomes in read]
     return (lines if len(kept) == len(lines.names) else lines.only(kept)), good

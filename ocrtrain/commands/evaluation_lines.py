@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.images.image import StoredImage
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.data.lines.stored import FileImages
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.predictions import PredictionFile, read_truths
@@ -95,7 +95,7 @@ def from_data(paths: PathNames, setting: str, allowed: int) -> EvaluationLines:
     source = open_sources(paths)
     images = source.images
     where = f"{setting}={as_typed(paths)}"
-    if notice := enforce(source.skipped, allowed, where):
+    if notice := check_skipped(source.skipped, allowed, where):
         log.warning("%s", notice)
     return EvaluationLines(
         where=where,

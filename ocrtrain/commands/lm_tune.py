@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ocrtrain.command_line.progress import Progress
 from ocrtrain.commands.evaluation_lines import from_data
 from ocrtrain.commands.settings import read_config
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, Transcript
 from ocrtrain.decoding.lm.load import load_language_model
 from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT
@@ -120,7 +120,7 @@ def read(recognizer: Recognizer, settings: LmTuneSettings) -> tuple[list[str], l
             truths.append(spelled[i])
             greedy.append(outcome.text)
             log_probs.append(recorder.seen[id(outcome)][1])
-    if notice := enforce(damaged, settings.data.max_skipped - lines.skipped, lines.where):
+    if notice := check_skipped(damaged, settings.data.max_skipped - lines.skipped, lines.where):
         log.warning("%s", notice)
     return truths, greedy, log_probs
 

@@ -1,4 +1,4 @@
-"""Where a run stands in its lines, and which lines these are, from one start to the next."""
+"""Place of a run in its lines, kept in checkpoints together with which lines these are."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Continuation:
     def load(self, state: object, per_epoch: int, sets: Mapping[str, LineDataset]) -> None:
         """Go on at the same part of the same epoch; says which lines are others than before.
 
-        Raises InputError for a state that is none.
+        Raises InputError for a state that cannot be read.
         """
         try:
             fields = CheckedFields(state)
@@ -55,7 +55,7 @@ class Continuation:
                 f"what the checkpoint says of its data cannot be read ({error})",
                 "take another checkpoint of the run, or start from this one's weights: init=PATH.",
             ) from None
-        # In whole numbers: with the same lines, to the batch.
+        # In integers: with the same lines, training goes on at the very batch.
         self._start = batches if before == per_epoch else (batches * per_epoch + before // 2) // before
         if before != per_epoch:
             log.info(

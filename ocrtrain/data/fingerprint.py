@@ -1,4 +1,4 @@
-"""What tells one set of lines from another, so that a run knows whether its lines are those of before."""
+"""Fingerprints of sets of lines, so that a resumed run knows whether its lines are those of before."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ocrtrain.data.formats.several import as_typed, open_sources
 from ocrtrain.data.images.image import Channels
 from ocrtrain.data.lines.generated import GeneratedLines
 from ocrtrain.data.lines.mixture import Part
-from ocrtrain.data.lines.rejections import enforce
+from ocrtrain.data.lines.rejections import check_skipped
 from ocrtrain.data.lines.sources import LineSource
 from ocrtrain.data.settings import MixtureEntry, SourceSettings
 from ocrtrain.errors import InputError
@@ -78,6 +78,6 @@ class Opening:
             return lines
         opened = open_sources(source, self.channels, columns)
         log.info("%s=%s is %s", name, as_typed(source), opened.format)
-        if notice := enforce(opened.skipped, self.max_skipped, f"{name}={as_typed(source)}"):
+        if notice := check_skipped(opened.skipped, self.max_skipped, f"{name}={as_typed(source)}"):
             log.warning("%s", notice)
         return opened

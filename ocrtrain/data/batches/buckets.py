@@ -1,4 +1,4 @@
-"""Which lines go together into which batch."""
+"""Plans of batches: lines of similar width go together, drawn anew in each epoch."""
 
 from __future__ import annotations
 
@@ -65,24 +65,29 @@ def plan_epoch(
     batch_size: int,
     seed: int,
     epoch: int,
-    budget: BatchLimit | None = None,
+    limit: BatchLimit | None = None,
     batches: int | None = None,
 ) -> Plan:
     """Sort the lines by width, mix those of similar width, cut them into batches, and shuffle these.
 
-    widths: [lines], in any unit. A batch has at most `batch_size` lines and, padded to its widest, at most
-    the columns of `budget`, in that unit (but always one line). The plan depends on (seed, epoch) and the
-    widths alone, and every line occurs once. The number of batches depends on the set of widths alone;
-    `batches` demands a number, for which `budget` may have to give way a little.
+    widths: float32 [lines], in any unit.
+    batch_size: lines of a batch, at most.
+    seed, epoch: what the plan depends on, beside the widths.
+    limit: columns of a batch, padded to its widest line, at most, in the unit of `widths` (but a batch has
+        always one line).
+    batches: so many are made, for which `limit` may have to give way a little; None: as many as `limit`
+        makes, which depends on the set of widths alone.
+
+    Every line occurs once.
     """
     rng = np.random.default_rng((seed, epoch, 0x6275636B))
-    # Of equal widths, which there are many of, none is to have its neighbours for ever.
+    # Many lines are equally wide; shuffled first, they get other neighbours in each epoch.
     order = np.arange(len(widths), dtype=np.int32 if len(widths) < 2**31 else np.int64)
     rng.shuffle(order)
     order = order[_sorting(widths[order])[::-1]]
-    groups = _groups(widths[order], batch_size, budget)
+    groups = _groups(widths[order], batch_size, limit)
     if batches is not None and sum(-(-count // size) for count, size in groups) != batches:
-        groups = _groups_for(widths[order], batch_size, budget, batches)
+        groups = _groups_for(widths[order], batch_size, limit, batches)
     starts, place = [0], 0
     for count, size in groups:
         rng.shuffle(order[place : place + count])
@@ -100,7 +105,7 @@ def _sorting(widths: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.argsort(whole if np.array_equal(whole, widths) else widths, kind="stable")
 
 
-def _groups(widths: NDArray[np.float32], batch_size: int, budget: BatchLimit | None) -> list[tuple[int, int]]:
+def _groups(widths: NDArray[np.float32], batch_size: int, limit: BatchLimit | None) -> list[tuple[int, int]]:
     """Cut lines that are sorted, wide ones first, into groups: each the number of lines and the batch size.
 
     A group's batches are as large as its first line, which is its widest, allows.
@@ -109,8 +114,8 @@ def _groups(widths: NDArray[np.float32], batch_size: int, budget: BatchLimit | N
     groups, place = [], 0
     while place < len(widths):
         size = batch_size
-        if budget is not None:
-            size = min(batch_size, budget.lines(float(widths[place])))
+        if limit is not None:
+            size = min(batch_size, limit.lines(float(widths[place])))
         count = min(size * pool, len(widths) - place)
         groups.append((count, size))
         place += count
@@ -118,24 +123,24 @@ def _groups(widths: NDArray[np.float32], batch_size: int, budget: BatchLimit | N
 
 
 def _groups_for(
-    widths: NDArray[np.float32], batch_size: int, budget: BatchLimit | None, batches: int
+    widths: NDArray[np.float32], batch_size: int, limit: BatchLimit | None, batches: int
 ) -> list[tuple[int, int]]:
     """Cut as `_groups` does, into exactly so many batches: with a limit just as high as that needs.
 
     Where the next lower limit gives too many batches and this one too few, large batches are halved.
     """
 
-    multiple = 1 if budget is None else budget.multiple
+    multiple = 1 if limit is None else limit.multiple
 
-    def cut(limit: float) -> list[tuple[int, int]]:
-        groups = _groups(widths, batch_size, BatchLimit(limit, multiple))
+    def cut(most: float) -> list[tuple[int, int]]:
+        groups = _groups(widths, batch_size, BatchLimit(most, multiple))
         return [(min(size, count - at), size) for count, size in groups for at in range(0, count, size)]
 
     low = 0.0
-    most = (float(widths.max()) + multiple) * batch_size  # no batch can be larger
-    high = most if budget is None else budget.columns
+    largest = (float(widths.max()) + multiple) * batch_size  # no batch can be larger
+    high = largest if limit is None else limit.columns
     while len(cut(high)) > batches:
-        if high > most:
+        if high > largest:
             raise ValueError(f"{len(widths)} lines cannot be put into {batches} batches of {batch_size}")
         low, high = high, high * 1.1
     for _ in range(30):
@@ -143,23 +148,23 @@ def _groups_for(
         low, high = (low, middle) if len(cut(middle)) <= batches else (middle, high)
     sizes = [count for count, _ in cut(high)]
     while len(sizes) < batches:
-        largest = int(np.argmax(sizes))
-        half = sizes[largest] // 2
+        place = int(np.argmax(sizes))
+        half = sizes[place] // 2
         if not half:
             raise ValueError(f"{len(widths)} lines cannot be put into {batches} batches")
-        sizes[largest : largest + 1] = [half, sizes[largest] - half]
+        sizes[place : place + 1] = [half, sizes[place] - half]
     return [(size, size) for size in sizes]
 
 
 def plan_by_width(
-    widths: NDArray[np.float32], batch_size: int, budget: BatchLimit | None = None
+    widths: NDArray[np.float32], batch_size: int, limit: BatchLimit | None = None
 ) -> list[NDArray[np.int64]]:
     """Group all lines by width, narrow ones first: for reading, where order does not matter."""
     order = _sorting(widths)
-    if budget is None:
+    if limit is None:
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     descending, batches, place = order[::-1], [], 0
-    for count, size in _groups(widths[descending], batch_size, budget):
+    for count, size in _groups(widths[descending], batch_size, limit):
         group = descending[place : place + count][::-1]
         batches += [group[i : i + size] for i in range(0, count, size)][::-1]
         place += count
@@ -196,11 +201,15 @@ class HasWidths(Protocol):
 class EndlessBatches:
     """The batches of epoch 0, 1, 2, ... one after the other, from any batch on: a DataLoader's batch sampler.
 
-    Yields lists of (epoch, line number). A batch is shared out among `ranks` processes: `rank` takes every
-    ranks-th of its lines, which are sorted by width, so all have as much to do. Each line is seen once an
-    epoch, whatever the number of ranks; of the last batch of an epoch, some may get nothing. Every epoch has
-    as many batches as the first, so that batch k can be found without the epochs before it; `budget` as in
-    `plan_epoch`. first: the plan of epoch 0, where it is there already.
+    source, batch_size, seed, limit: as in `plan_epoch`.
+    start: number of the first batch, counted from epoch 0 on.
+    rank, ranks: a batch is shared out among `ranks` processes. Each takes every ranks-th of its lines, which
+        are sorted by width, so all have as much to do. Each line is seen once an epoch, whatever the number
+        of ranks; of the last batch of an epoch, some may get nothing.
+    first: the plan of epoch 0, where it is there already.
+
+    Yields lists of (epoch, line number). Every epoch has as many batches as the first, so that batch k can be
+    found without the epochs before it.
     """
 
     def __init__(
@@ -211,13 +220,13 @@ class EndlessBatches:
         start: int = 0,
         rank: int = 0,
         ranks: int = 1,
-        budget: BatchLimit | None = None,
+        limit: BatchLimit | None = None,
         first: Plan | None = None,
     ) -> None:
         self.source, self.batch_size, self.seed = source, batch_size, seed
-        self.start, self.rank, self.ranks, self.budget = start, rank, ranks, budget
+        self.start, self.rank, self.ranks, self.limit = start, rank, ranks, limit
         self._first = first
-        self._batches = batches_in(source, batch_size, budget)
+        self._batches = batches_in(source, batch_size, limit)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -237,12 +246,12 @@ class EndlessBatches:
         if epoch == 0 and first is not None:
             return first
         widths = self.source.widths(epoch)
-        return plan_epoch(widths, self.batch_size, self.seed, epoch, self.budget, self._batches)
+        return plan_epoch(widths, self.batch_size, self.seed, epoch, self.limit, self._batches)
 
 
-def batches_in(source: HasWidths, batch_size: int, budget: BatchLimit | None = None) -> int:
+def batches_in(source: HasWidths, batch_size: int, limit: BatchLimit | None = None) -> int:
     """Count the batches of an epoch over all ranks: those that the lines of epoch 0 make."""
-    if budget is None:
+    if limit is None:
         return math.ceil(len(source) / batch_size)
     widths = np.sort(source.widths(0))[::-1]
-    return sum(-(-count // size) for count, size in _groups(widths, batch_size, budget))
+    return sum(-(-count // size) for count, size in _groups(widths, batch_size, limit))

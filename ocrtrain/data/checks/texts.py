@@ -1,4 +1,4 @@
-"""What the texts would do to training, found before it starts."""
+"""Faults and slips in texts that would harm training, found before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns of a table are meant: by the user's names for them, or by the usual ones."""
+"""Columns of images and texts in a table, found by the user's names for them or by the usual ones."""
 
 from __future__ import annotations
 

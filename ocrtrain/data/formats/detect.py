@@ -1,4 +1,4 @@
-"""What lies at a path, and the source of lines that reads it."""
+"""Detection of the format at a path, and the source of lines that reads it."""
 
 from __future__ import annotations
 

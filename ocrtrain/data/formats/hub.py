@@ -65,7 +65,9 @@ def open_hub(uri: str, columns: Columns, channels: Channels = 1) -> StoredLines:
     options = dict(parse_qsl(query))
     split, config = options.pop("split", "train"), options.pop("config", None)
     if options or not name.strip("/"):
-        raise InputError(uri, "is no dataset of the hub", "write hf://OWNER/NAME?split=NAME&config=NAME.")
+        raise InputError(
+            uri, "does not name a dataset of the hub", "write hf://OWNER/NAME?split=NAME&config=NAME."
+        )
     dataset = _load(uri, lambda d: d.load_dataset(name.strip("/"), config, split=split))
     return _lines(dataset, uri, columns, channels)
 

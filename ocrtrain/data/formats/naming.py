@@ -1,4 +1,4 @@
-"""Which file a name in a list, a table or a page means, where it was written on another system.
+"""Files found by names in lists, tables and pages, which may have been written on another system.
 
 Windows parts folders with backslashes and, like macOS, does not tell `SCAN.TIF` from `scan.tif`; archives
 made on macOS spell `ä` as two characters (NFD). Every reader of names asks here, so that all of them agree.

@@ -1,4 +1,4 @@
-"""Which image belongs to which text: a folder of pairs, a list of images, or a file of labels."""
+"""Pairs of an image and its text: a folder of pairs, a list of images, or a file of labels."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def _members(file: str, skip: object) -> Iterator[tuple[str, int, int, bytes]]:
         if isinstance(error, OSError) and error.strerror:
             why = f"cannot be opened ({error.strerror})"
             raise InputError(legible(file), why, "check the path and its permissions.") from error
-        why, way_on = f"is no tar archive, or damaged ({error})", "copy it again."
+        why, way_on = f"is not a tar archive, or damaged ({error})", "copy it again."
         with open_regular(file) as raw:
             if raw.read(6).startswith(_PACKED):
                 why = "is compressed, so that lines cannot be read one by one"

@@ -40,7 +40,24 @@ class Part:
         return widths if self.indices is None else widths[self.indices]
 
 
-class MixedLines:
+class _Parts:
+    """Parts one after the other; `starts`, int64 [parts + 1], is where each begins."""
+
+    def __init__(self, parts: Sequence[Part], starts: NDArray[np.int64]) -> None:
+        self.parts, self.starts = list(parts), starts
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def part_of(self, index: int) -> str:
+        """Name the source of line `index`, the same in every epoch."""
+        return self.parts[self._part(index)].name
+
+    def _part(self, index: int) -> int:
+        return int(np.searchsorted(self.starts, index, side="right")) - 1
+
+
+class MixedLines(_Parts):
     """An endless stream of each source, shuffled anew whenever it begins again, dealt out by weight.
 
     An epoch has `lines` lines, by default as many as all sources together, and of each source the share that
@@ -50,19 +67,12 @@ class MixedLines:
     """
 
     def __init__(self, parts: Sequence[Part], seed: int = 0, lines: int | None = None) -> None:
-        self.parts, self.seed = list(parts), seed
+        self.seed = seed
         total = sum(map(len, parts)) if lines is None else lines
         weights = np.array([part.weight for part in parts], np.float64)
         # The places where shares end, rounded: no line is lost to rounding.
         ends = np.rint(np.cumsum(weights) / weights.sum() * total).astype(np.int64)
-        self.starts = np.concatenate([[0], ends])
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def part_of(self, index: int) -> str:
-        """Name the source of line `index`, the same in every epoch."""
-        return self.parts[self._part(index)].name
+        super().__init__(parts, np.concatenate([[0], ends]))
 
     def line(self, index: int, epoch: int) -> Line:
         """Read or draw line `index` of `epoch`; raises `InputError` if its image cannot be read."""
@@ -85,28 +95,17 @@ class MixedLines:
                 widths[start:end][now] = part.widths(time)[self._shuffled(number, time)[places[now]]]
         return widths
 
-    def _part(self, index: int) -> int:
-        return int(np.searchsorted(self.starts, index, side="right")) - 1
-
     @functools.lru_cache(maxsize=8)  # noqa: B019 - of each source its last order or two
     def _shuffled(self, number: int, time: int) -> NDArray[np.int64]:
         rng = np.random.default_rng((self.seed, number, time, 0x6D6978))
         return rng.permutation(len(self.parts[number]))
 
 
-class JoinedLines:
+class JoinedLines(_Parts):
     """All lines of several sources, one source after the other."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = list(parts)
-        self.starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def part_of(self, index: int) -> str:
-        """Name the source of line `index`."""
-        return self.parts[self._part(index)].name
+        super().__init__(parts, np.cumsum([0, *map(len, parts)]))
 
     def line(self, index: int, epoch: int) -> Line:
         """Read or draw line `index`; raises `InputError` if its image cannot be read."""
@@ -117,6 +116,3 @@ class JoinedLines:
     def widths(self, epoch: int) -> NDArray[np.float32]:
         """Tell each line's width at height 1, float32 [lines]."""
         return np.concatenate([part.widths(epoch) for part in self.parts])
-
-    def _part(self, index: int) -> int:
-        return int(np.searchsorted(self.starts, index, side="right")) - 1

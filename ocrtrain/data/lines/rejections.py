@@ -78,13 +78,17 @@ def by_reason(skipped: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"{len(names)} x {reason}: {examples(names)}" for reason, names in most_first]
 
 
-def enforce(
+def check_skipped(
     skipped: Mapping[str, Sequence[str]], max_skipped: int, where: str, setting: str = "data.max_skipped"
 ) -> str | None:
-    """Let at most `max_skipped` samples be left out: return a notice, a line per reason (None: none to tell).
+    """Let at most `max_skipped` samples be left out.
 
-    `skipped` maps reasons to names, `where` says whose samples they are, `setting` what allows it. Raises one
-    `InputError` about all of them when there are more.
+    skipped: names of samples, by reason.
+    where: whose samples they are, for messages.
+    setting: the one that allows it.
+
+    Returns a notice with a line per reason, None if there is nothing to tell. Raises one `InputError` about
+    all of them when there are more.
     """
     count = sum(len(names) for names in skipped.values())
     if count > max_skipped:

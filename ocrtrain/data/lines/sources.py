@@ -1,4 +1,4 @@
-"""Where lines come from: what a source of lines offers to everything that reads them."""
+"""The interface of a source of lines, for everything that reads them."""
 
 from __future__ import annotations
 

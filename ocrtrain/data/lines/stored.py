@@ -1,4 +1,4 @@
-"""Lines that a disk holds, in whatever format: a table of them, and a way to each image."""
+"""Lines that a disk holds, in any format: a table of them, and a way to each image."""
 
 from __future__ import annotations
 
@@ -44,10 +44,16 @@ class Images(Protocol):
 
 
 class StoredLines:
-    """A source of stored lines; `format` says in words what they are stored as, `place` where.
+    """A source of stored lines.
 
-    What cannot be used is in `skipped`, by reason; `enforce` judges it. `names` are the lines' names within
-    `place`, `originals` their texts as written. Raises `InputError` if there is no line that can be used.
+    table: their names within `place`, their texts as written (`originals`), and names of samples that cannot
+        be used, by reason (`skipped`), which `check_skipped` judges.
+    images: a way to each image.
+    format: what they are stored as, in words.
+    place: where.
+    channels: how images are read.
+
+    Raises `InputError` if there is no line that can be used.
     """
 
     def __init__(

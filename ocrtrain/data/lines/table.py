@@ -1,4 +1,4 @@
-"""What is known of a set of lines before any image is opened, kept for the next start where that was slow."""
+"""Table of a set of lines, read without opening an image; kept for the next start where that was slow."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def load(path: Path, check: bool = True) -> LineTable:
         for name in layout.values:
             kind, length = layout.items(name, _plain)
             if kind not in _KINDS or type(length) is not int or length < 0:
-                raise ValueError(f"{name} is no array")
+                raise ValueError(f"{name} is not an array")
             place += -place % _ALIGN
             end = place + length * np.dtype(kind).itemsize
             if end > len(content) - _CHECKSUM:
@@ -134,7 +134,9 @@ def load(path: Path, check: bool = True) -> LineTable:
             path,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(str(path), f"is no table of lines ({error})", "start again.") from error
+        raise InputError(
+            str(path), f"cannot be read as a table of lines ({error})", "start again."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

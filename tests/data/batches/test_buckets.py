@@ -114,11 +114,11 @@ def test_ranks_share_each_batch(lines: int, ranks: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(widths_of_lines, st.integers(1, 20), st.floats(1, 400), st.sampled_from([1, 32]))
-def test_a_budget_bounds_every_batch_and_epochs_are_alike(
+def test_a_limit_bounds_every_batch_and_epochs_are_alike(
     widths: NDArray[np.float32], batch_size: int, columns: float, multiple: int
 ) -> None:
-    budget = BatchLimit(columns, multiple)
-    plans = [plan_epoch(widths, batch_size, 1, epoch, budget) for epoch in range(3)]
+    limit = BatchLimit(columns, multiple)
+    plans = [plan_epoch(widths, batch_size, 1, epoch, limit) for epoch in range(3)]
     assert len({len(plan) for plan in plans}) == 1
     for plan in plans:
         assert sorted(np.concatenate(list(plan)).tolist()) == list(range(len(widths)))
@@ -134,7 +134,7 @@ def test_epochs_have_as_many_batches_where_widths_change(
 ) -> None:
     arguments = (Lines(lines), size, 5)
     for rank in range(ranks):
-        options = {"rank": rank, "ranks": ranks, "budget": BatchLimit(columns)}
+        options = {"rank": rank, "ranks": ranks, "limit": BatchLimit(columns)}
         whole = EndlessBatches(*arguments, **options)
         each = whole.batches_per_epoch
         drawn = list(islice(whole, max(3 * each, start + 3)))
@@ -153,7 +153,7 @@ def test_mates_change_from_epoch_to_epoch() -> None:
     assert len(mates[0] & mates[1]) < 3
 
 
-def test_plan_by_width_with_a_budget() -> None:
+def test_plan_by_width_with_a_limit() -> None:
     widths = random_widths(300)
     batches = plan_by_width(widths, 16, BatchLimit(120.0))
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))

@@ -149,7 +149,7 @@ def test_headers_of_impossible_sizes(make: SimpleNamespace, tmp_path: Path, bad:
     try:
         source = open_lines(tmp_path / "a.tar")
     except InputError as error:
-        assert "is no tar archive, or damaged" in error.why
+        assert "is not a tar archive, or damaged" in error.why
     else:
         assert list(source.originals) == ["one"] and len(source.skipped) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtrain.data.lines.rejections import by_reason, enforce
+from ocrtrain.data.lines.rejections import by_reason, check_skipped
 from ocrtrain.errors import InputError
 
 SKIPPED = {"empty text": ["a.png"], "does not exist": [f"{i}.png" for i in range(5)], "never": []}
@@ -13,7 +13,7 @@ SKIPPED = {"empty text": ["a.png"], "does not exist": [f"{i}.png" for i in range
 @pytest.mark.parametrize("allowed", [0, 5])
 def test_more_than_allowed_is_one_error(allowed: int) -> None:
     with pytest.raises(InputError) as caught:
-        enforce(SKIPPED, allowed, "lines/train")
+        check_skipped(SKIPPED, allowed, "lines/train")
     what, first, second, way_on = str(caught.value).splitlines()
     assert what.startswith("lines/train: 6 samples cannot be used")
     assert first.strip() == "5 x does not exist: 0.png, 1.png, 2.png and 2 more"
@@ -22,19 +22,19 @@ def test_more_than_allowed_is_one_error(allowed: int) -> None:
 
 
 def test_within_the_allowance_there_is_a_notice_per_reason() -> None:
-    assert enforce(SKIPPED, 6, "lines/train") == (
+    assert check_skipped(SKIPPED, 6, "lines/train") == (
         "lines/train: left out 5 x does not exist: 0.png, 1.png, 2.png and 2 more\n"
         "lines/train: left out 1 x empty text: a.png"
     )
 
 
 def test_nothing_skipped_nothing_told() -> None:
-    assert enforce({}, 0, "lines") is None
-    assert enforce({"empty text": []}, 0, "lines") is None
+    assert check_skipped({}, 0, "lines") is None
+    assert check_skipped({"empty text": []}, 0, "lines") is None
 
 
 def test_names_that_are_not_utf8_can_be_printed() -> None:
-    notice = enforce({"empty text": [b"\xff.png".decode("utf-8", "surrogateescape")]}, 1, "lines")
+    notice = check_skipped({"empty text": [b"\xff.png".decode("utf-8", "surrogateescape")]}, 1, "lines")
     assert notice is not None and notice.encode("utf-8").endswith(b"\\udcff.png")
 
 

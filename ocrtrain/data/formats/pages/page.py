@@ -80,7 +80,7 @@ class Page:
 def read_page(file: str) -> Page | None:
     """Read a PAGE or ALTO file; None for XML of another kind, such as METS.
 
-    Raises `XmlError` for what is no XML, is damaged, or declares entities.
+    Raises `XmlError` for what is not XML, is damaged, or declares entities.
     """
     root = parse_xml(file)
     kind = local(root.tag)
@@ -188,7 +188,10 @@ def _extent(file: str, element: Any, name: str) -> float:
         raise XmlError(legible(file), f"{name} of the page cannot be read", "mend it.", str(error)) from None
     if 0.0 < value < 1.0:
         raise XmlError(
-            legible(file), f"{name} of the page cannot be read", "mend it.", f"{value:g} is no size"
+            legible(file),
+            f"{name} of the page cannot be read",
+            "mend it.",
+            f"{value:g} is below 1",
         )
     return value
 
