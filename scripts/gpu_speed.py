@@ -131,7 +131,7 @@ def check_recipe(setting: Setting) -> Iterator[Row]:
     from ocrtrain.commands.fit.settings import MODEL_KEYS
     from ocrtrain.commands.settings import plain
     from ocrtrain.model.build import build_recognizer
-    from ocrtrain.training.recognizer_module import ctc_loss
+    from ocrtrain.training.recognizer_module import ctc_losses
 
     device, tiny = setting.device, [*TINY, "adapt.rank=2"] if setting.tiny else []
     words = ["experiment=mamba_ocr", "backbone.weights=null", "encoder.backend=triton", *tiny]
@@ -150,7 +150,8 @@ def check_recipe(setting: Setting) -> Iterator[Row]:
         def step(given: tuple[Tensor, ...] = (pixels, widths, targets, sizes)) -> None:
             with torch.autocast(device.type, torch.bfloat16):
                 log_probs, lengths = model(*given[:2])
-            loss, _ = ctc_loss(log_probs, lengths, *given[2:])
+            losses, _ = ctc_losses(log_probs, lengths, *given[2:])
+            loss = losses.sum() / given[3].sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

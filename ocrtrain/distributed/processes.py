@@ -1,4 +1,4 @@
-"""Which of a run's processes this one is, whoever started them, and how they meet."""
+"""Place of this process among those of a run, whoever started them, and how they meet."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class ProcessInfo:
 
     @property
     def machines(self) -> int:
-        """How many machines the run has; each has as many processes."""
+        """Count the machines of the run; each has as many processes."""
         return self.world // self.local_world
 
 
-def place() -> ProcessInfo:
-    """Find out from the environment what torchrun, srun or our own launcher say of this process."""
+def process_info() -> ProcessInfo:
+    """Read from the environment what torchrun, srun or our own launcher say of this process."""
     environment: ClusterEnvironment
     if LAUNCHED in os.environ or TorchElasticEnvironment.detect():
         rank, world, local_rank, local_world = (
@@ -64,31 +64,31 @@ def place() -> ProcessInfo:
     return ProcessInfo()
 
 
-def join(here: ProcessInfo, accelerator: str) -> None:
+def join(process: ProcessInfo, accelerator: str) -> None:
     """Meet the other processes of the run."""
-    if here.world == 1 or dist.is_initialized():
+    if process.world == 1 or dist.is_initialized():
         return
     if accelerator not in ("auto", "cpu", "gpu", "cuda"):
         raise InputError(
             f"trainer.accelerator={accelerator}", "trains in one process only", "set trainer.devices=1."
         )
-    assert here.environment is not None
-    os.environ["MASTER_ADDR"] = here.environment.main_address
-    os.environ["MASTER_PORT"] = str(here.environment.main_port)
+    assert process.environment is not None
+    os.environ["MASTER_ADDR"] = process.environment.main_address
+    os.environ["MASTER_PORT"] = str(process.environment.main_port)
     try:
         if on_gpus(accelerator):
-            torch.cuda.set_device(here.local_rank)
+            torch.cuda.set_device(process.local_rank)
         backend = backend_for(accelerator)
-        dist.init_process_group(backend, rank=here.rank, world_size=here.world, timeout=TIMEOUT)
+        dist.init_process_group(backend, rank=process.rank, world_size=process.world, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"process {here.rank} of {here.world}",
+            f"process {process.rank} of {process.world}",
             f"cannot meet the others at {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
             f" ({str(error).partition(chr(10))[0]})",
             "see that all of them were started, with as many GPUs as processes on each machine, and that"
             " the machines reach each other.",
         ) from error
-    if here.rank:  # what all find out is told once; what one process alone may see, by each
+    if process.rank:  # what all find out is told once; what one process alone may see, by each
         logging.getLogger("ocrtrain").setLevel(logging.ERROR)
         logging.getLogger("ocrtrain.training.callbacks.guard").setLevel(logging.WARNING)
 
@@ -109,16 +109,16 @@ def backend_for(accelerator: str) -> str:
     return "cpu:gloo,cuda:nccl" if on_gpus(accelerator) else "gloo"
 
 
-def distributed_settings(here: ProcessInfo, settings: dict[str, Any]) -> dict[str, Any]:
-    """Give Lightning's trainer the settings of this process's place; `settings` are the user's.
+def distributed_settings(process: ProcessInfo, settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings of Lightning's trainer for this process; `settings` are the user's.
 
     Raises InputError where they say another number of devices than was started.
     """
-    if here.world == 1:
+    if process.world == 1:
         # Named, so that Lightning takes no job of SLURM's for one of several processes.
         plugin = LightningEnvironment()
         return {**settings, "plugins": [plugin]}
-    for key, there in (("devices", here.local_world), ("num_nodes", here.machines)):
+    for key, there in (("devices", process.local_world), ("num_nodes", process.machines)):
         given = settings[key]
         if given not in ("auto", there, str(there)) and not (key == "num_nodes" and given == 1):
             raise InputError(
@@ -134,8 +134,8 @@ def distributed_settings(here: ProcessInfo, settings: dict[str, Any]) -> dict[st
         )
     return {
         **settings,
-        "devices": here.local_world,
-        "num_nodes": here.machines,
+        "devices": process.local_world,
+        "num_nodes": process.machines,
         "strategy": strategy,
-        "plugins": [here.environment],
+        "plugins": [process.environment],
     }

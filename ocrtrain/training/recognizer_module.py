@@ -1,4 +1,4 @@
-"""The training of a recognizer: its loss, its validation, its optimizer."""
+"""Training of a recognizer: its loss, its validation, its optimizer."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ValidationLine:
 
 @dataclass(slots=True)
 class Validation:
-    """What a pass over the validation lines found; `samples` are a few of them, of all widths.
+    """Result of a pass over the validation lines; `samples` are a few of them, of all widths.
 
-    loss: per character, of all lines together; characters: what it is per, without texts that do not fit;
-    parts: the counts of each source, if there are several.
+    loss: per character, of all lines together; characters: how many it is the mean over, without those of
+    texts that do not fit their frames; parts: the counts of each source, if there are several.
     """
 
     counts: EditCounts
@@ -113,7 +113,7 @@ class RecognizerModule(LightningModule):
         return losses.sum() * len(shares) / totals[1].clamp(min=1)
 
     def _nothing(self) -> Tensor:
-        """Zero, with a gradient of zero for every parameter."""
+        """Give zero, with a gradient of zero for every parameter."""
         zeros = [(parameter * 0.0).sum() for parameter in self.model.parameters() if parameter.requires_grad]
         return torch.stack(zeros).sum()
 
@@ -162,7 +162,7 @@ class RecognizerModule(LightningModule):
         running.samples += [self._reading(batch, i, transcripts[i]) for i in self._spread(len(batch))]
 
     def _spread(self, lines: int) -> range:
-        """Which lines of a batch to keep as samples: as many of each, since batches are sorted by width."""
+        """Choose lines of a batch to keep as samples: as many of each, since batches are sorted by width."""
         batches = max(1, int(self.trainer.num_val_batches[0]))
         return range(0, lines, max(1, lines * batches // self.samples))
 
@@ -185,6 +185,7 @@ class RecognizerModule(LightningModule):
         self.validation = Validation(summed, mean, running.samples, parts=by_name)
         rates = {"val/cer": summed.cer, "val/wer": summed.wer, "val/line_accuracy": summed.line_accuracy}
         rates |= {f"val/cer/{name}": counts.cer for name, counts in by_name.items()}
+        # For `trainer.callback_metrics`, which Lightning's and a user's own callbacks read.
         self.log_dict({**rates, "val/loss": self.validation.loss}, sync_dist=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -207,7 +208,7 @@ class RecognizerModule(LightningModule):
 
 
 def random_state() -> dict[str, Any]:
-    """The states of torch's random numbers in this process."""
+    """Give the states of torch's random numbers in this process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
@@ -222,9 +223,10 @@ def set_random_state(state: dict[str, Any]) -> None:
 def ctc_losses(
     log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """CTC loss of each line, float32 [N], zero for a line whose text does not fit its frames, and which do.
+    """Compute the CTC loss of each line.
 
-    log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N].
+    log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N]. Returns the losses,
+    float32 [N], zero for a line whose text does not fit its frames, and bool [N], whether it fits.
     """
     repeats = (targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] > 0)
     feasible = target_lengths + repeats.sum(1) <= lengths
@@ -243,18 +245,6 @@ def ctc_losses(
             zero_infinity=True,
         ).to(log_probs.device)
     return torch.where(feasible, losses, 0.0), feasible
-
-
-def ctc_loss(
-    log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
-) -> tuple[Tensor, int]:
-    """CTC loss per character over the lines whose text fits their frames, and the number of those that don't.
-
-    log_probs: float32 [N, T, K]; lengths: [N]; targets: [N, L]; target_lengths: [N].
-    """
-    losses, feasible = ctc_losses(log_probs, lengths, targets, target_lengths)
-    characters = torch.where(feasible, target_lengths, 0).sum().clamp(min=1)
-    return losses.sum() / characters, int((~feasible).sum())
 
 
 def evenly(samples: Sequence[ValidationLine], count: int) -> list[ValidationLine]:

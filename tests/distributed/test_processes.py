@@ -15,7 +15,7 @@ import pytest
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
-from ocrtrain.distributed.processes import LAUNCHED, place
+from ocrtrain.distributed.processes import LAUNCHED, process_info
 
 Fit = Callable[..., CompletedProcess[str]]
 
@@ -147,7 +147,7 @@ def test_a_process_knows_its_place(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    here = place()
+    here = process_info()
     assert (here.rank, here.world, here.local_rank, here.local_world) == expected
     assert isinstance(here.environment, SLURMEnvironment) == ("SLURM_STEP_NUM_TASKS" in variables)
 

@@ -48,11 +48,11 @@ def dry_run_of(data: LineSets, lr: float = 0.01) -> DryRun:
 
 def test_a_dry_run_trains_and_leaves_no_trace(data: LineSets) -> None:
     run = dry_run_of(data)
-    before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
+    before = {name: value.clone() for name, value in run.module.model.state_dict().items()}
     found = ramp(run, data, steps=30)
     assert len(found.factors) == len(found.losses) == len(found.smooth) <= 30
     assert found.losses.min() < 0.8 * found.losses[0]  # it did learn
-    after = run.task.model.state_dict()
+    after = run.module.model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
@@ -113,11 +113,11 @@ def test_batch_sizes_are_measured_up_to_the_number_of_lines(
 ) -> None:
     monkeypatch.setattr("ocrtrain.training.finders.batch_size.SECONDS", 0.01)
     run = dry_run_of(data)
-    before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
+    before = {name: value.clone() for name, value in run.module.model.state_dict().items()}
     found = list(measure(run, data))
     assert [row.batch_size for row in found] in ([4, 8, 16], [4, 8])
     assert all(row.lines_per_second and row.lines_per_second > 0 for row in found)
-    after = run.task.model.state_dict()
+    after = run.module.model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
@@ -139,4 +139,4 @@ def test_finding_learning_rates_writes_a_table_and_a_picture(
     with Image.open(run / "learning_rates.png") as image:
         assert image.width > 500
     ended = fit("data.train=lines", "find=lrs", code=2)
-    assert "find=lrs: is nothing that can be found" in ended.stderr
+    assert "find=lrs: must be one of lr, batch_size" in ended.stderr

@@ -17,7 +17,16 @@ from ocrtrain.data.batches.batch import Batch
 from ocrtrain.decoding import Transcript
 from ocrtrain.model import LineRecognizer
 from ocrtrain.text import Charset
-from ocrtrain.training.recognizer_module import RecognizerModule, ValidationLine, ctc_loss, evenly
+from ocrtrain.training.recognizer_module import RecognizerModule, ValidationLine, ctc_losses, evenly
+
+
+def ctc_loss(
+    log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
+) -> tuple[Tensor, int]:
+    """Loss per character over the lines whose text fits their frames, and the number of those that don't."""
+    losses, feasible = ctc_losses(log_probs, lengths, targets, target_lengths)
+    characters = torch.where(feasible, target_lengths, 0).sum().clamp(min=1)
+    return losses.sum() / characters, int((~feasible).sum())
 
 
 def log_probs(lines: int, frames: int, classes: int, seed: int = 0) -> Tensor:
@@ -146,7 +155,7 @@ def test_validation_counts_errors_over_all_batches() -> None:
     with torch.no_grad():
         model.head.weight.copy_(20 * torch.eye(4))
         model.head.bias.zero_()
-    task = RecognizerModule(model, Charset("abc"), lambda model: torch.optim.SGD(model.parameters(), 0.1))
+    module = RecognizerModule(model, Charset("abc"), lambda model: torch.optim.SGD(model.parameters(), 0.1))
     batches = [
         batch(([1, 0, 2], "ab"), ([3, 3, 0, 3], "cc")),  # both right
         batch(unreadable=("x.png: is empty",)),
@@ -159,8 +168,8 @@ def test_validation_counts_errors_over_all_batches() -> None:
         enable_progress_bar=False,
         barebones=False,
     )
-    trainer.validate(task, DataLoader(batches, batch_size=None), verbose=False)
-    found = task.validation
+    trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
+    found = module.validation
     assert found is not None
     assert found.counts.cer == 2 / 8 and found.counts.line_accuracy == 2 / 3
     assert (found.counts.lines, found.counts.deletions) == (3, 2)
@@ -170,13 +179,13 @@ def test_validation_counts_errors_over_all_batches() -> None:
         ("abbb", "ab"),
     ]
     assert [r.image.shape for r in found.samples] == [(1, 3), (1, 4), (1, 2)]
-    assert list(task.unreadable) == ["x.png: is empty", "y.png: is empty"]
+    assert list(module.unreadable) == ["x.png: is empty", "y.png: is empty"]
     assert float(trainer.callback_metrics["val/cer"]) == 0.25
 
     # Nothing to learn from, and a text that does not fit.
-    assert task.training_step(batches[1], 0) is None
-    loss = task.training_step(batches[2], 1)
-    assert loss is not None and loss.item() == 0.0 and task.infeasible == 1
+    assert module.training_step(batches[1], 0) is None
+    loss = module.training_step(batches[2], 1)
+    assert loss is not None and loss.item() == 0.0 and module.infeasible == 1
 
 
 def test_samples_are_taken_from_all_over() -> None:

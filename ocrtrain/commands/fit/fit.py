@@ -45,7 +45,14 @@ from ocrtrain.cores import usable_cores
 from ocrtrain.data import LineSets
 from ocrtrain.distributed import collectives
 from ocrtrain.distributed.batch_norms import SharedStatistics, synchronize
-from ocrtrain.distributed.processes import ProcessInfo, distributed_settings, join, leave, on_gpus, place
+from ocrtrain.distributed.processes import (
+    ProcessInfo,
+    distributed_settings,
+    join,
+    leave,
+    on_gpus,
+    process_info,
+)
 from ocrtrain.errors import InputError
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import is_added
@@ -89,7 +96,7 @@ def run(config: DictConfig) -> float | None:
 def train(settings: FitSettings, words: Sequence[str] = ()) -> float | None:
     """Train in this process, which may be one of several; `words` are the settings as they were typed."""
     quieten_lightning()
-    here = place()
+    here = process_info()
     join(here, settings.trainer.accelerator)
     try:
         # Each process has composed its own settings, a second later perhaps: one name for all.

@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ocrtrain.commands.fit.settings import TrainerSettings
 from ocrtrain.cores import usable_cores
-from ocrtrain.distributed.processes import LAUNCHED, on_gpus, place
+from ocrtrain.distributed.processes import LAUNCHED, on_gpus, process_info
 from ocrtrain.errors import InputError
 from ocrtrain.training.error_translation import ended_by
 
@@ -52,7 +52,7 @@ def processes_to_start(settings: TrainerSettings) -> int:
     Raises InputError for more devices than there are.
     """
     wanted, accelerator = settings.devices, settings.accelerator
-    if place().world > 1 or LAUNCHED in os.environ:
+    if process_info().world > 1 or LAUNCHED in os.environ:
         return 1
     if wanted == "auto" and not on_gpus(accelerator):
         return 1

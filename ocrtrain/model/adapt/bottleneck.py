@@ -33,7 +33,7 @@ class Bottleneck(Adaptation):
         alpha: int = 8,
         dropout: float = 0.0,
         lora_targets: Sequence[str] = ("bridge*", "encoder.*"),
-        norms: bool = False,
+        norms: bool = False,  # unlike in presets: models from before this setting lack it
         train: Sequence[str] = ("head.*",),
     ) -> None:
         if width < 1:

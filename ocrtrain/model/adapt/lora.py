@@ -34,7 +34,7 @@ class Lora(Adaptation):
         alpha: int = 8,
         dropout: float = 0.0,
         targets: Sequence[str] = ("backbone.*", "bridge*", "encoder.*"),
-        norms: bool = False,
+        norms: bool = False,  # unlike in presets: models from before this setting lack it
         train: Sequence[str] = ("head.*",),
     ) -> None:
         check_rank(rank)

@@ -26,7 +26,7 @@ class MambaEncoder(nn.Module):
     def __init__(
         self,
         width: int = 256,
-        layers: int = 2,
+        layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.1,
         d_state: int = 16,

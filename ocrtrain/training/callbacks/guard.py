@@ -87,19 +87,19 @@ class Guard(Callback):
                 ),
             )
 
-    def _judge_step(self, trainer: Trainer, task: RecognizerModule) -> None:
-        if task.finite or _seeks_its_scale(trainer, task):
-            self._in_a_row = 0 if task.finite else self._in_a_row
+    def _judge_step(self, trainer: Trainer, module: RecognizerModule) -> None:
+        if module.finite or _seeks_its_scale(trainer, module):
+            self._in_a_row = 0 if module.finite else self._in_a_row
             return
         # What is not finite has gone into the running averages that validation reads with.
         for buffer, before in self._statistics:
             buffer.copy_(before)
-        task.finite = True
-        task.skipped_steps += 1
+        module.finite = True
+        module.skipped_steps += 1
         self._in_a_row += 1
         step = trainer.global_step
         log.warning(
-            "step %d skipped: its loss or gradient is not finite (%d so far)", step, task.skipped_steps
+            "step %d skipped: its loss or gradient is not finite (%d so far)", step, module.skipped_steps
         )
         if self._in_a_row < SKIPS:
             return
@@ -179,9 +179,9 @@ class Guard(Callback):
         self._in_a_row = 0
 
 
-def _seeks_its_scale(trainer: Trainer, task: RecognizerModule) -> bool:
+def _seeks_its_scale(trainer: Trainer, module: RecognizerModule) -> bool:
     """Tell whether half precision overflowed because its loss is scaled too high yet, which mends itself."""
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    if scaler is None or task.loss is None or not bool(task.loss.isfinite()):
+    if scaler is None or module.loss is None or not bool(module.loss.isfinite()):
         return False
     return float(scaler.get_scale()) > 1.0

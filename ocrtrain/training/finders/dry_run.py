@@ -1,4 +1,4 @@
-"""Training steps that leave nothing behind: what the finders of settings are made of."""
+"""Training steps that leave nothing behind, for the finders of settings."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ from ocrtrain.data import LineSets
 from ocrtrain.data.batches.batch import Batch
 from ocrtrain.data.batches.buckets import plan_epoch
 from ocrtrain.data.batches.collate import Collate
-from ocrtrain.training.recognizer_module import RecognizerModule, ctc_loss
+from ocrtrain.training.recognizer_module import RecognizerModule
 
 
 class DryRun:
-    """Trains a recognition's model on one device as a run would; `restore` brings its weights back.
+    """Takes a module's own training steps on one device, as a run would; `restore` brings its weights back.
 
-    clip: the gradients' largest norm; None: any.
+    precision, accelerator: Lightning's; clip: the gradients' largest norm, None for any.
     """
 
-    def __init__(self, task: RecognizerModule, precision: Any, accelerator: str, clip: float | None) -> None:
+    def __init__(
+        self, module: RecognizerModule, precision: Any, accelerator: str, clip: float | None
+    ) -> None:
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
-        self.task, self.clip = task, clip
-        self._weights = copy.deepcopy(task.model.state_dict())
-        model = task.model.train()
-        self.model, self.optimizer = self.fabric.setup(model, task.make_optimizer(model))
+        self.module, self.clip = module.train(), clip
+        self._weights = copy.deepcopy(module.model.state_dict())
+        self._wrapped, self.optimizer = self.fabric.setup(module, module.configure_optimizers())
 
     def restore(self) -> None:
         """Bring back the weights that there were."""
-        self.task.model.load_state_dict(self._weights)
+        self.module.model.load_state_dict(self._weights)
 
     def step(self, batch: Batch) -> float:
         """Train on a batch; returns its loss per character."""
-        batch = batch.to(self.fabric.device)
-        log_probs, lengths = self.model(batch.pixels, batch.widths)
-        loss, _ = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+        loss = self._wrapped.training_step(batch.to(self.fabric.device), 0)
         self.fabric.backward(loss)
         if self.clip:
             self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
+                self._wrapped, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
             )
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -32,15 +32,15 @@ def test_a_plateau_is_told_of(
     read: list[int], losses: list[float], told: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = LineRecognizer(CompactResNet(1, 8, (4, 4), 8), IdentityEncoder(8), classes=3)
-    task, blanks = RecognizerModule(model, Charset("ab"), cast(Any, None)), BlankPlateauWarning("runs/mine")
+    module, blanks = RecognizerModule(model, Charset("ab"), cast(Any, None)), BlankPlateauWarning("runs/mine")
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     when = []
     for number, (characters, loss) in enumerate(zip(read, losses, strict=True), start=1):
         missing = 1000 - characters
-        task.validation = Validation(EditCounts(deletions=missing, characters=1000, lines=9), loss)
+        module.validation = Validation(EditCounts(deletions=missing, characters=1000, lines=9), loss)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            blanks.on_validation_end(trainer, task)
+            blanks.on_validation_end(trainer, module)
         if caplog.records:
             when.append(number)
             assert "texts do not belong to their images" in caplog.text and "overfit=8" in caplog.text

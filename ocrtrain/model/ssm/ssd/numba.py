@@ -31,6 +31,17 @@ def heads_together(heads: int, groups: int, channels: int) -> int:
 
 
 @numba.njit(**COMPILED)
+def fill_inflow(x, dt, decay, n, t, first, block, inflow, fade):
+    """Fill inflow [block * P], what the inputs of frame t of line n add, and fade, what its decay leaves."""
+    channels = x.shape[3]
+    for i in range(block):
+        step, a, v = dt[n, t, first + i], decay[n, t, first + i], x[n, t, first + i]
+        for j in range(channels):
+            inflow[i * channels + j] = step * v[j]
+            fade[i * channels + j] = a
+
+
+@numba.njit(**COMPILED)
 def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states, part, parts):
     """Fill y [N, T, H, P] and states [N, H / block, ceil(T / CHUNK), S, block * P] (before each chunk).
 
@@ -53,12 +64,10 @@ def ssd_forward(x, dt, decay, B, C, D, lengths, reverse, block, y, states, part,
             t = length - 1 - k if reverse else k
             if k % CHUNK == 0:
                 states[n, place, k // CHUNK] = h
+            fill_inflow(x, dt, decay, n, t, first, block, inflow, fade)
             for i in range(block):
-                step, a, skip = dt[n, t, first + i], decay[n, t, first + i], D[first + i]
-                v = x[n, t, first + i]
+                skip, v = D[first + i], x[n, t, first + i]
                 for j in range(channels):
-                    inflow[i * channels + j] = step * v[j]
-                    fade[i * channels + j] = a
                     out[i * channels + j] = skip * v[j]
             b, c = B[n, t, group], C[n, t, group]
             for s in range(0, rows, 4):
@@ -115,11 +124,7 @@ def ssd_backward(
             before[0] = states[n, place, chunk]
             for k in range(start, stop):
                 t = length - 1 - k if reverse else k
-                for i in range(block):
-                    step, a, v = dt[n, t, first + i], decay[n, t, first + i], x[n, t, first + i]
-                    for j in range(channels):
-                        inflow[i * channels + j] = step * v[j]
-                        fade[i * channels + j] = a
+                fill_inflow(x, dt, decay, n, t, first, block, inflow, fade)
                 for s in range(0, rows, 2):
                     b0, b1 = B[n, t, group, s], B[n, t, group, s + 1]
                     now0, now1 = before[k - start, s], before[k - start, s + 1]
@@ -129,12 +134,10 @@ def ssd_backward(
                         then1[j] = fade[j] * now1[j] + b1 * inflow[j]
             for k in range(stop - 1, start - 1, -1):
                 t = length - 1 - k if reverse else k
+                fill_inflow(x, dt, decay, n, t, first, block, inflow, fade)
                 for i in range(block):
-                    step, a, v = dt[n, t, first + i], decay[n, t, first + i], x[n, t, first + i]
                     g = dy[n, t, first + i]
                     for j in range(channels):
-                        inflow[i * channels + j] = step * v[j]
-                        fade[i * channels + j] = a
                         grad[i * channels + j] = g[j]
                 for j in range(width):
                     dinflow[j] = _F(0.0)
