@@ -14,8 +14,8 @@ from ocrtrain.commands.settings import whole_number
 from ocrtrain.data.formats import open_lines
 from ocrtrain.decoding.lm.kneser_ney import HIGHEST_ORDER, build_language_model
 from ocrtrain.decoding.lm.load import check_output, save_language_model
-from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
+from ocrtrain.settings import checked_path
 from ocrtrain.text import Writing
 
 BLOCK = 1 << 23  # characters that are counted at once
@@ -24,7 +24,7 @@ BLOCK = 1 << 23  # characters that are counted at once
 def run(config: DictConfig) -> None:
     """Count the n-grams of `config.text`, smooth them and write the model."""
     given = config.text if isinstance(config.text, ListConfig) else [config.text]
-    paths = [file_name("text", path) for path in given]
+    paths = [str(checked_path(path, "text")) for path in given]
     if not paths:
         raise InputError("text=[]", "names no files", "name a text file or a folder of lines.")
     writing = Writing(config.normalization, config.direction)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from ocrtrain.decoding.lm.load import check_output, load_language_model, save_language_model
-from ocrtrain.decoding.settings import path as file_name
+from ocrtrain.settings import checked_path
 
 
 def run(config: DictConfig) -> None:
     """Read the model `config.lm` and write it to `config.output`."""
     check_output(config.output)
-    file_name("lm", config.lm)
+    checked_path(config.lm, "lm")
     characters: tuple[str, ...] = ()
     if config.checkpoint is not None:
         from ocrtrain.checkpoint.description import describe_checkpoint, read_checkpoint
 
-        file_name("checkpoint", config.checkpoint)
+        checked_path(config.checkpoint, "checkpoint")
         description = describe_checkpoint(
             read_checkpoint(config.checkpoint), f"checkpoint={config.checkpoint}"
         )

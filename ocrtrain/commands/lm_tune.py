@@ -15,10 +15,10 @@ from ocrtrain.data.lines.rejections import enforce
 from ocrtrain.decoding import BeamDecoder, GreedyDecoder, LanguageModel, Transcript
 from ocrtrain.decoding.lm.load import load_language_model
 from ocrtrain.decoding.settings import MOST_BONUS, MOST_PREFIXES, MOST_WEIGHT, integer, number, text
-from ocrtrain.decoding.settings import path as file_name
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation import EditCounts, count_edits
 from ocrtrain.recognizer import Recognizer
+from ocrtrain.settings import checked_path
 from ocrtrain.text import Charset
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ def run(config: DictConfig) -> Settings:
     beam_width = integer("beam_width", config.beam_width, 1, MOST_PREFIXES)
     for key, least in (("batch_size", 1), ("data.max_skipped", 0)):
         integer(key, OmegaConf.select(config, key), least, 2**31)
-    file_name("checkpoint", config.checkpoint)
-    file_name("lm", config.lm)
-    file_name("data.val", config.data.val)
+    checked_path(config.checkpoint, "checkpoint")
+    checked_path(config.lm, "lm")
+    checked_path(config.data.val, "data.val")
     if config.adapter is not None:
-        file_name("adapter", config.adapter)
+        checked_path(config.adapter, "adapter")
     if config.device is not None:
         text("device", config.device)
     if not isinstance(config.store, bool):

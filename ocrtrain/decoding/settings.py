@@ -5,7 +5,6 @@ The limits on what can be gained keep the compiled search's float64 from overflo
 
 from __future__ import annotations
 
-import os
 from numbers import Real
 from typing import Any
 
@@ -41,13 +40,6 @@ def share(name: str, value: Any) -> float:
     if not good or not 0 <= value < 1:
         raise _wrong(name, value, "must be a probability: a number from 0 to below 1")
     return float(value)
-
-
-def path(name: str, value: Any) -> str:
-    """Take the name of a file or a folder; raises `InputError` for anything else."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
-        raise _wrong(name, value, "must be the name of a file", "name one; numbers need quotes.")
-    return str(value)
 
 
 def text(name: str, value: Any) -> str:
