@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -16,6 +15,9 @@ from omegaconf import DictConfig
 from ocrtrain import cache
 from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError
+from ocrtrain.files import open_regular
+from ocrtrain.json_text import JsonError, parse_json
 from ocrtrain.synthesis.folder import IMAGES, RECORD, generated_files
 
 KINDS = ("data", "runs", "cache")
@@ -23,6 +25,7 @@ KINDS = ("data", "runs", "cache")
 # A run's folder carries this file, or a configuration that names our classes beside its metrics.
 RUN_MARK = ".ocrtrain-run"
 _RECENT = 3600.0  # seconds
+_LONGEST = 2**22  # bytes of a file that tells what a folder is
 # What `files.atomic_path` leaves of the files that it writes for generate and in the cache, if it is killed.
 _UNFINISHED = r"\.({})\.\d+-[0-9a-f]{{8}}\.partial"
 _UNFINISHED_DATA = re.compile(_UNFINISHED.format(r"labels\.txt|generate\.json"))
@@ -120,8 +123,8 @@ def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple
 def is_generated(folder: Path) -> bool:
     """Tell whether generate wrote into `folder`, from the record that it keeps there."""
     try:
-        record = json.loads(_text(folder / RECORD))
-    except ValueError:
+        record = parse_json(_text(folder / RECORD))
+    except JsonError:
         return False
     return isinstance(record, dict) and {"version", "count", "seed"} <= record.keys()
 
@@ -220,9 +223,9 @@ def _shared(folder: Path) -> str | None:
 def _running(folder: Path) -> str | None:
     """Tell whether the process that a run's mark names still lives, or may live on another machine."""
     try:
-        mark = json.loads(_text(folder / RUN_MARK))
-        process, host = int(mark["pid"]), str(mark["host"])
-    except (ValueError, TypeError, KeyError):
+        mark = CheckedFields(parse_json(_text(folder / RUN_MARK)))
+        process, host = mark.integer("pid", 1, 2**31 - 1), mark.text("host")
+    except (JsonError, FieldError):
         return None
     if os.name != "posix" or host != platform.node():
         # Cannot be asked. A run at work writes a row of metrics every few steps.
@@ -240,7 +243,10 @@ def _running(folder: Path) -> str | None:
 
 def _text(file: Path) -> str:
     try:
-        return "" if file.is_symlink() else file.read_text(encoding="utf-8", errors="replace")
+        if file.is_symlink():
+            return ""
+        with open_regular(file) as opened:
+            return opened.read(_LONGEST).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -17,7 +17,9 @@ from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.progress import Progress
 from ocrtrain.commands.settings import whole_number, worker_count
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError
 from ocrtrain.files import unwritable, write_text_atomically
+from ocrtrain.json_text import JsonError, parse_json_file
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.folder import (
     IMAGES,
@@ -134,12 +136,16 @@ def _read_record(output: Path) -> dict[str, Any] | None:
     if not any(output.iterdir()):
         return None
     try:
-        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
-        return {"count": int(record["count"]), "seed": record["seed"], "synthesis": dict(record["synthesis"])}
+        record = CheckedFields(parse_json_file(output / RECORD))
+        return {
+            "count": record.integer("count", least=0),
+            "seed": record.integer("seed", most=2**63 - 1),
+            "synthesis": record.record("synthesis"),
+        }
     except FileNotFoundError:
         why = f"is not empty, and generate did not make it (it has no {RECORD})"
         raise InputError(str(output), why, "name a new folder: output=DIR.") from None
-    except (ValueError, TypeError, KeyError):
+    except (JsonError, FieldError, OSError):
         why = "is not what generate wrote"
         raise InputError(str(output / RECORD), why, "name a new folder, or remove this one.") from None
 
