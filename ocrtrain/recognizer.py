@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,9 +24,12 @@ from ocrtrain.data.batches.collate import Collate, Sample
 from ocrtrain.data.images.image import as_pixels
 from ocrtrain.decoding import GreedyDecoder, Transcript
 from ocrtrain.errors import InputError
+from ocrtrain.fields import shown
 from ocrtrain.files import atomic_path
 from ocrtrain.model import LineRecognizer
+from ocrtrain.settings import Limits, checked, checked_path
 
+BatchSize = Annotated[int, Limits(least=1, hint="16 is a good start.")]
 WINDOW = 32  # batches whose lines are sorted by width together before they are read
 
 
@@ -54,7 +57,7 @@ class Recognizer:
     def __init__(
         self, model: LineRecognizer, description: Description, device: str | torch.device = "cpu"
     ) -> None:
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.description = description
         self.decoder: Decoder = GreedyDecoder(description.charset)
@@ -88,7 +91,7 @@ class Recognizer:
         Raises InputError where the place cannot be written to.
         """
         weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
-        with atomic_path(path) as temporary:
+        with atomic_path(checked_path(path, "path")) as temporary:
             torch.save(as_checkpoint(self.description, weights), temporary)
 
     def read(self, images: Sequence[Any], batch_size: int = 16) -> list[Transcript]:
@@ -97,8 +100,6 @@ class Recognizer:
         Returns a transcript for each, in order; positions are in pixels of the images as given. Raises
         InputError naming the first image that cannot be read.
         """
-        if isinstance(images, (str, os.PathLike)):
-            raise TypeError("give a list of images: [path]")
         return list(self.stream(images, batch_size))
 
     def stream(self, images: Iterable[Any], batch_size: int = 16) -> Iterator[Transcript]:
@@ -115,8 +116,9 @@ class Recognizer:
 
         So does an InputError among them, from whoever could not get the image.
         """
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}", "must be at least 1", "16 is a good start.")
+        checked(batch_size, BatchSize, "batch_size")
+        if isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable):
+            raise InputError(f"images={shown(images)}", "must be a list of images", "give one as [image].")
         window: list[_Prepared | InputError] = []
         # The first images come out at once: who watches should not wait for hundreds.
         size = batch_size
@@ -168,6 +170,8 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
+    except TypeError:
+        raise InputError(f"device={shown(device)}", "must be text", "choose auto, cpu or cuda.") from None
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(

@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import os
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ocrtrain.errors import InputError
@@ -157,6 +159,15 @@ def checked(value: Any, kind: Any, name: str) -> Any:
         f"must be {described(kind)}",
         next((limits.hint for limits in _limits(kind) if limits.hint), "--help says what it is for."),
     )
+
+
+def checked_path(value: Any, name: str) -> Path:
+    """Give the path of a file or a folder, ~ replaced; raises InputError for what is not a path."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
+        raise InputError(
+            f"{name}={_shown(value)}", "must be the name of a file or a folder", "give its path."
+        )
+    return Path(value).expanduser()
 
 
 _NO: Any = object()  # does not match

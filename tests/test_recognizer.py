@@ -193,7 +193,7 @@ def test_lines_of_any_size_are_read(size: tuple[int, int], recognizer: Recognize
 
 @pytest.mark.parametrize("path", ["line.png", Path("line.png")])
 def test_one_path_is_no_list(path: Any, recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match="list"):
+    with pytest.raises(InputError, match="must be a list of images"):
         recognizer.read(path)
 
 

@@ -21,8 +21,10 @@ from ocrtrain.checkpoint.torch_file import KINDS, first_not_finite
 from ocrtrain.errors import InputError
 from ocrtrain.fields import CheckedFields, FieldError, shown
 from ocrtrain.files import atomic_path, write_text_atomically
+from ocrtrain.json_text import JsonError, parse_json, parse_json_file
 from ocrtrain.model.adapt import Adaptation, bottleneck_settings, fold, is_added
 from ocrtrain.model.build import construct
+from ocrtrain.settings import checked_path
 from ocrtrain.text import Charset
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -174,7 +176,7 @@ def apply_adapter(
     only that a model with bottlenecks has these. Raises InputError if the folder holds no adapter of ours, a
     damaged one, or one for another base.
     """
-    folder = Path(folder).expanduser()
+    folder = checked_path(folder, "adapter")
     config = read_config(folder)
     read = read_tensors(folder, config)
     found, charset = read.tensors, read.charset
@@ -237,8 +239,8 @@ def read_config(folder: Path) -> Config:
         way_on = "give the folder that fit wrote, such as runs/NAME/adapter."
         raise InputError(f"adapter={folder}", f"holds no adapter: no {' and no '.join(lacking)}", way_on)
     try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json_file(folder / CONFIG)
+    except (OSError, JsonError) as error:
         raise damaged(folder, f"{CONFIG} cannot be read ({str(error).partition(chr(10))[0]})") from None
     try:
         fields = CheckedFields(content)
@@ -274,8 +276,8 @@ def read_tensors(folder: Path, config: Config) -> Tensors:
         raise damaged(folder, f"its weights are not all finite numbers, as in {shown(wrong)}")
     named = {name.removeprefix(PEFT_PREFIX): value for name, value in tensors.items()}
     try:
-        charset = Charset(symbols(json.loads(metadata[CHARSET]))) if CHARSET in metadata else None
-    except (ValueError, TypeError, InputError, RecursionError) as error:
+        charset = Charset(symbols(parse_json(metadata[CHARSET]))) if CHARSET in metadata else None
+    except (JsonError, FieldError, InputError) as error:
         reason = str(error).partition("\n")[0]
         raise damaged(folder, f"its charset cannot be read ({reason})") from None
     return Tensors(named, metadata[BASE], charset, metadata.get(DIGEST))

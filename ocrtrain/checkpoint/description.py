@@ -20,6 +20,7 @@ from ocrtrain.fields import CheckedFields, FieldError, shown
 from ocrtrain.model import LineRecognizer
 from ocrtrain.model.adapt import Adaptation
 from ocrtrain.model.build import build_recognizer, construct, plain_settings
+from ocrtrain.settings import checked_path
 from ocrtrain.text import Charset, Writing
 from ocrtrain.version import __version__
 
@@ -100,7 +101,7 @@ def read_checkpoint(path: str | Path, setting: str = "checkpoint") -> dict[str, 
     setting: what messages call it by: the setting that names it. Nothing in the file is executed, and what
     is returned is what was written: its checksums are compared. Weights that are not finite are refused.
     """
-    path = Path(path).expanduser()
+    path = checked_path(path, setting)
     name = f"{setting}={path}"
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -163,6 +164,11 @@ def check_size(description: Description, weights: Mapping[str, Any], name: str) 
             outline = build_recognizer(settings, len(description.charset))
     except InputError as error:
         raise unbuildable(name, error) from error
+    channels, height = description.preprocess.channels, description.preprocess.height
+    backbone: Any = outline.backbone
+    if not backbone.reads(channels, height):
+        lines = f"lines of {height} rows and {channels} channel{'s' * (channels > 1)}"
+        raise InputError(name, f"prepares {lines}, which its backbone cannot read", OTHER)
     needed = sum(value.numel() for value in outline.state_dict().values())
     held = sum(value.numel() for value in weights.values() if isinstance(value, Tensor))
     if needed > 4 * held + 2**20:

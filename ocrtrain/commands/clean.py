@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -16,12 +15,15 @@ from ocrtrain import cache
 from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.settings import read_config
 from ocrtrain.errors import InputError
+from ocrtrain.files import open_regular
+from ocrtrain.json_text import JsonError, parse_json
 from ocrtrain.run_mark import RUN_MARK, process_lives, read_mark
 from ocrtrain.settings import PathName
 from ocrtrain.synthesis.folder import IMAGES, RECORD, generated_files
 
 KINDS = ("data", "runs", "cache")
 _RECENT = 3600.0  # seconds
+_LONGEST = 2**22  # bytes of a file that tells what a folder is
 # What `files.atomic_path` leaves of the files that it writes for generate and in the cache, if it is killed.
 _UNFINISHED = r"\.({})\.\d+-[0-9a-f]{{8}}\.partial"
 _UNFINISHED_DATA = re.compile(_UNFINISHED.format(r"labels\.txt|generate\.json"))
@@ -125,8 +127,8 @@ def find(runs: Path, kinds: tuple[str, ...]) -> tuple[list[Leftover], list[tuple
 def is_generated(folder: Path) -> bool:
     """Tell whether generate wrote into `folder`, from the record that it keeps there."""
     try:
-        record = json.loads(_text(folder / RECORD))
-    except ValueError:
+        record = parse_json(_text(folder / RECORD))
+    except JsonError:
         return False
     return isinstance(record, dict) and {"version", "count", "seed"} <= record.keys()
 
@@ -237,7 +239,10 @@ def _running(folder: Path) -> str | None:
 
 def _text(file: Path) -> str:
     try:
-        return "" if file.is_symlink() else file.read_text(encoding="utf-8", errors="replace")
+        if file.is_symlink():
+            return ""
+        with open_regular(file) as opened:
+            return opened.read(_LONGEST).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -16,7 +16,9 @@ from ocrtrain.command_line.progress import Progress
 from ocrtrain.command_line.quoting import command_to_type
 from ocrtrain.commands.settings import Part, build, read_config, worker_count
 from ocrtrain.errors import InputError
+from ocrtrain.fields import CheckedFields, FieldError
 from ocrtrain.files import unwritable, write_text_atomically
+from ocrtrain.json_text import JsonError, parse_json_file
 from ocrtrain.settings import Count, PathName, PositiveInt
 from ocrtrain.synthesis import LineGenerator
 from ocrtrain.synthesis.folder import (
@@ -148,12 +150,16 @@ def _read_record(output: Path) -> dict[str, Any] | None:
     if not any(output.iterdir()):
         return None
     try:
-        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
-        return {"count": int(record["count"]), "seed": record["seed"], "synthesis": dict(record["synthesis"])}
+        record = CheckedFields(parse_json_file(output / RECORD))
+        return {
+            "count": record.integer("count", least=0),
+            "seed": record.integer("seed", most=2**63 - 1),
+            "synthesis": record.record("synthesis"),
+        }
     except FileNotFoundError:
         why = f"is not empty, and generate did not make it (it has no {RECORD})"
         raise InputError(str(output), why, "name a new folder: output=DIR.") from None
-    except (ValueError, TypeError, KeyError):
+    except (JsonError, FieldError, OSError):
         why = "is not what generate wrote"
         raise InputError(str(output / RECORD), why, "name a new folder, or remove this one.") from None
 

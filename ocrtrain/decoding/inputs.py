@@ -14,6 +14,13 @@ from ocrtrain.errors import InputError
 
 def check_shapes(log_probs: Tensor, lengths: Tensor, classes: int, widths: Sequence[float] | None) -> None:
     """Raise `InputError` unless a decoder's arguments fit each other and a charset of `classes` classes."""
+    way_on = "give what the model returned."
+    for name, value in (("log-probabilities", log_probs), ("lengths", lengths)):
+        if not isinstance(value, Tensor):
+            raise InputError(name, f"must be a tensor, not {type(value).__name__}", way_on)
+    if not log_probs.is_floating_point() or lengths.is_floating_point() or lengths.dim() != 1:
+        kinds = f"{log_probs.dtype} and {lengths.dtype} {list(lengths.shape)}"
+        raise InputError("log-probabilities and lengths", f"are {kinds}, not fractions and counts", way_on)
     if log_probs.dim() != 3 or log_probs.shape[2] != classes:
         raise InputError(
             "log-probabilities",

@@ -5,7 +5,6 @@ The limits on what can be gained keep the compiled search's float64 from overflo
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 from ocrtrain.errors import InputError
@@ -22,15 +21,6 @@ Weight = Annotated[float, Limits(0, MOST_WEIGHT)]
 Bonus = Annotated[float, Limits(-MOST_BONUS, MOST_BONUS)]
 Threshold = Annotated[float, Limits(0, below=1)]  # a probability
 Threads = Annotated[int, Limits(1, 10_000)]
-
-
-def file_name(name: str, value: Any) -> str:
-    """Take the name of a file or a folder; raises `InputError` for anything else."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
-        raise InputError(
-            f"{name}={shown(value)}", "must be the name of a file", "name one; numbers need quotes."
-        )
-    return str(value)
 
 
 def text(name: str, value: Any) -> str:

@@ -93,6 +93,6 @@ KINDS = {
         4,
         (".table", ".images"),
     ),
-    "cache fonts": Kind(make_fonts, scan, 2),
+    "cache fonts": Kind(make_fonts, scan, 2, (".json",)),
     "ledger": Kind(make_ledger, clean, 2),
 }

@@ -23,6 +23,7 @@ from ocrtrain.commands.fit.settings import TrainerSettings
 from ocrtrain.cores import usable_cores
 from ocrtrain.distributed.processes import LAUNCHED, on_gpus, process_info
 from ocrtrain.errors import InputError
+from ocrtrain.json_text import JsonError, parse_json_file
 from ocrtrain.training.error_translation import ended_by
 
 GRACE = 10.0  # seconds that the others get to end after one has failed
@@ -41,9 +42,10 @@ class Rank:
     def said(self) -> dict[str, Any]:
         """Read what it has said: its `result`, or its `error`, and when; nothing if it was killed."""
         try:
-            return dict(json.loads(self.record.read_text("utf-8")))
-        except (OSError, ValueError):
+            said = parse_json_file(self.record)
+        except (OSError, JsonError):
             return {}
+        return said if isinstance(said, dict) else {}
 
 
 def processes_to_start(settings: TrainerSettings) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -31,7 +32,8 @@ class DatasetImages(EncodedImages):
 
     def encoded(self, index: int) -> bytes:
         """Read the image's bytes, from the dataset or from the file that it names."""
-        value = self.dataset[int(self.table.places["row"][index])][self.column]
+        with _readable(self.where(index), "is damaged"):
+            value = self.dataset[int(self.table.places["row"][index])][self.column]
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, str):
@@ -81,16 +83,9 @@ def _load(path: str, open_it: Callable[[Any], Any]) -> Any:
     bars = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _readable(path, "cannot be opened as a dataset"):
             warnings.simplefilter("ignore")
             dataset = open_it(datasets)
-    except MemoryError:
-        raise
-    except Exception as error:  # that package and the ones below it raise nearly anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise InputError(
-            legible(path), f"cannot be opened as a dataset: {reason}", "check its name, or export it anew."
-        ) from error
     finally:
         if bars:
             datasets.utils.logging.enable_progress_bar()
@@ -104,6 +99,19 @@ def _load(path: str, open_it: Callable[[Any], Any]) -> Any:
     return dataset
 
 
+@contextmanager
+def _readable(path: str, why: str) -> Iterator[None]:
+    """Turn what `datasets` and the packages below it raise, which is nearly anything, into an InputError."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        way_on = "check its name, or export it anew."
+        raise InputError(legible(path), f"{why}: {reason}", way_on) from error
+
+
 def _lines(dataset: Any, path: str, columns: Columns, channels: Channels) -> StoredLines:
     import datasets
 
@@ -115,9 +123,10 @@ def _lines(dataset: Any, path: str, columns: Columns, channels: Channels) -> Sto
             f"holds no texts in column {text!r}, but {getattr(feature, 'dtype', feature)}",
             f"name the text column with data.text_column=NAME; there are: {', '.join(dataset.column_names)}.",
         )
-    if isinstance(dataset.features[image], datasets.Image):
-        dataset = dataset.cast_column(image, datasets.Image(decode=False))
-    images = dataset.select_columns([image])
+    with _readable(path, "is damaged"):
+        if isinstance(dataset.features[image], datasets.Image):
+            dataset = dataset.cast_column(image, datasets.Image(decode=False))
+        images = dataset.select_columns([image])
 
     def store(table: LineTable) -> DatasetImages:
         return DatasetImages(path, table, images, image)
@@ -125,11 +134,8 @@ def _lines(dataset: Any, path: str, columns: Columns, channels: Channels) -> Sto
     key = {"dataset": getattr(dataset, "_fingerprint", None), "path": path, "columns": [image, text]}
 
     def read() -> LineTable:
-        try:
+        with _readable(path, "is damaged"):
             return _read(dataset.select_columns([text]), text, store)
-        except (OSError, ValueError, LookupError) as error:
-            why = f"is damaged: {str(error).splitlines()[0][:300]}"
-            raise InputError(legible(path), why, "export it anew.") from error
 
     # Without a fingerprint nothing tells whether it is still the same.
     table = remembered(key, read) if key["dataset"] else read()

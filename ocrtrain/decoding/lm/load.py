@@ -9,8 +9,8 @@ from pathlib import Path
 from ocrtrain.decoding.lm.arpa import read_arpa, write_arpa
 from ocrtrain.decoding.lm.kenlm_binary import read_kenlm
 from ocrtrain.decoding.lm.language_model import LanguageModel
-from ocrtrain.decoding.settings import file_name
 from ocrtrain.errors import InputError
+from ocrtrain.settings import checked_path
 
 
 def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] = ()) -> LanguageModel:
@@ -18,7 +18,7 @@ def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] 
 
     characters: those that a KenLM model is asked for. Raises `InputError` if it is none of them.
     """
-    path = Path(file_name("lm", path))
+    path = checked_path(path, "lm")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(str(path), "is no file", "name a language model.")
@@ -36,7 +36,7 @@ def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] 
 
 def check_output(path: str | Path) -> None:
     """Raise `InputError` unless the suffix of a file to write names a format."""
-    if Path(file_name("output", path)).suffix.lower() not in (".npz", ".arpa"):
+    if checked_path(path, "output").suffix.lower() not in (".npz", ".arpa"):
         raise InputError(
             f"output={path}", "has no known format", "end it in .npz, or in .arpa for other programs."
         )

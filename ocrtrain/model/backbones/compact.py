@@ -43,10 +43,13 @@ class CompactResNet(nn.Module):
             ResidualBlock(inner, outer, stride)
             for inner, outer, stride in zip(channels[:-1], channels[1:], strides, strict=True)
         )
-        rows = height
-        for _ in channels:
-            rows = -(-rows // 2)
-        self.frame = nn.Linear(channels[-1] * rows, out_channels)
+        self.halvings = len(channels)
+        self.frame = nn.Linear(channels[-1] * rows_left(height, self.halvings), out_channels)
+
+    def reads(self, channels: int, height: int) -> bool:
+        """Tell whether lines of so many channels and rows can be read."""
+        rows = rows_left(height, self.halvings)
+        return channels == self.in_channels and rows == rows_left(self.height, self.halvings)
 
     def forward(self, pixels: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 pixels [N, C, H, W] with widths [N] to features [N, T, out_channels] and lengths [N]."""
@@ -84,6 +87,13 @@ class ResidualBlock(nn.Module):
         kept = x[:, :, :: self.stride[0], :: self.stride[1]]
         y = self.norm2(self.conv2(y)) + self.shortcut_norm(self.shortcut(kept))
         return masked_relu(y, widths)
+
+
+def rows_left(rows: int, halvings: int) -> int:
+    """Count the rows that so many strides of two leave, each half of those before, rounded up."""
+    for _ in range(halvings):
+        rows = -(-rows // 2)
+    return rows
 
 
 def halve(widths: Tensor) -> Tensor:

@@ -13,11 +13,12 @@ from torchvision.models import WeightsEnum
 from torchvision.models.resnet import BasicBlock
 
 from ocrtrain.errors import InputError
-from ocrtrain.model.backbones.compact import halve
+from ocrtrain.model.backbones.compact import halve, rows_left
 from ocrtrain.model.convolution import read_alone_alike
 from ocrtrain.model.mask import mask_columns, masked_relu
 
 DEPTHS = (18, 34)
+HALVINGS = 5  # of the rows
 
 
 class ResNet(nn.Module):
@@ -49,6 +50,7 @@ class ResNet(nn.Module):
             raise InputError(
                 f"backbone.columns_per_frame={columns_per_frame}", "is not offered", "choose 4 or 8."
             )
+        self.in_channels, self.height = in_channels, height
         self.columns_per_frame, self.out_channels = columns_per_frame, out_channels
         net: Any = getattr(torchvision.models, f"resnet{depth}")()
         if weights is not None:
@@ -58,10 +60,7 @@ class ResNet(nn.Module):
         net.layer4[0] = _narrow(net.layer4[0], (2, 1))
         self.conv1, self.bn1 = _with_channels(net.conv1, in_channels), net.bn1
         self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
-        rows = height
-        for _ in range(5):
-            rows = -(-rows // 2)
-        self.reduce = nn.Conv2d(512, out_channels, (rows, 1), bias=False)
+        self.reduce = nn.Conv2d(512, out_channels, (rows_left(height, HALVINGS), 1), bias=False)
         self.reduce_norm = nn.BatchNorm2d(out_channels)
         read_alone_alike(self)
         # The colour statistics that torchvision's weights were trained with.
@@ -70,6 +69,11 @@ class ResNet(nn.Module):
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
         self.register_buffer("mean", mean[:, None, None], persistent=False)
         self.register_buffer("std", std[:, None, None], persistent=False)
+
+    def reads(self, channels: int, height: int) -> bool:
+        """Tell whether lines of so many channels and rows can be read; grey is shown as RGB."""
+        rows = rows_left(height, HALVINGS)
+        return channels in (1, self.in_channels) and rows == rows_left(self.height, HALVINGS)
 
     def forward(self, pixels: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 pixels [N, C, H, W] with widths [N] to features [N, T, out_channels] and lengths [N]."""
