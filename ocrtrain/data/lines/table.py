@@ -1,4 +1,4 @@
-"""What is known of a set of lines before any image is opened, kept for the next start where that was slow."""
+"""Tables of lines: what is known before an image is opened, kept for the next start where that was slow."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ class LineTable:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
             return load, (self.file,)
-        parts = (self.names.content, self.names.ends, self.texts.content, self.texts.ends)
-        return _rebuild, (*parts, self.aspects, self.places, self.skipped)
+        return LineTable, (self.names, self.texts, self.aspects, self.places, self.skipped)
 
     def select(self, kept: NDArray[np.bool_]) -> LineTable:
         """Take the lines for which `kept` is true, all of the rest of the table with them."""
@@ -82,7 +81,7 @@ class LineTable:
 
 
 def load(path: Path) -> LineTable:
-    """Map the table at `path` into memory; raises `InputError` if it is gone or is none."""
+    """Map the table at `path` into memory; raises `InputError` if it is gone or damaged."""
     try:
         content = np.memmap(path, np.uint8, "r")
         size = int.from_bytes(content[:8].tobytes(), "little")
@@ -106,13 +105,7 @@ def load(path: Path) -> LineTable:
             path,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(str(path), f"is no table of lines ({error})", "start again.") from error
-
-
-def _rebuild(
-    names: Any, name_ends: Any, texts: Any, text_ends: Any, aspects: Any, places: Any, skipped: Any
-) -> LineTable:
-    return LineTable(Strings(names, name_ends), Strings(texts, text_ends), aspects, places, skipped)
+        raise InputError(str(path), f"is not a table of lines ({error})", "start again.") from error
 
 
 def stamp(files: Sequence[str | os.PathLike[str]]) -> list[list[Any]]:
