@@ -52,8 +52,7 @@ class LineTable:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
             return load, (self.file, False)
-        parts = (self.names.content, self.names.ends, self.texts.content, self.texts.ends)
-        return _rebuild, (*parts, self.aspects, self.places, self.skipped)
+        return LineTable, (self.names, self.texts, self.aspects, self.places, self.skipped)
 
     def select(self, kept: NDArray[np.bool_]) -> LineTable:
         """Take the lines for which `kept` is true, all of the rest of the table with them."""
