@@ -217,7 +217,7 @@ def described(kind: Any, limits: Limits | None = None) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         if any(isinstance(mark, Duration) for mark in arguments[1:]):
-            return "a duration above 0: seconds, DD:HH:MM:SS, or such as 30m or 2h"
+            return "a duration above 0 (seconds, DD:HH:MM:SS, 30m or 2h)"
         if any(isinstance(mark, FileName) for mark in arguments[1:]):
             return "a path"
         return described(arguments[0], next((m for m in arguments[1:] if isinstance(m, Limits)), None))
@@ -226,7 +226,9 @@ def described(kind: Any, limits: Limits | None = None) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else str(arguments[0])
     if origin is list:
-        return f"a list, each item {described(arguments[0])}"
+        item = described(arguments[0])
+        plain = re.fullmatch(r"an? (path|text|number|integer|mapping)", item)
+        return f"a list of {plain[1]}s" if plain else f"a list, each item {item}"
     if origin is tuple:
         bounds = f", within {limits.least:g} and {limits.most:g}" if limits else ""
         return f"two numbers, [lowest,highest]{bounds}"
