@@ -48,15 +48,13 @@ class Limits:
             return f"a positive {bare}"
         if unbounded and self.least == 0:
             return f"0 or a positive {bare}"
-        parts = []
+        parts = [f"above {_number(self.above)}"] if self.above > -math.inf else []
         if self.least > -math.inf and self.most < math.inf:
             parts.append(f"from {_number(self.least)} to {_number(self.most)}")
         elif self.least > -math.inf:
             parts.append(f"of at least {_number(self.least)}")
         elif self.most < math.inf:
             parts.append(f"of at most {_number(self.most)}")
-        if self.above > -math.inf:
-            parts.append(f"above {_number(self.above)}")
         if self.below < math.inf:
             parts.append(f"below {_number(self.below)}")
         article = "an" if plural else "a"

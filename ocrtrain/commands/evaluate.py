@@ -54,7 +54,7 @@ class EvaluateData:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """Who is judged, on which lines, and where that is told; conf/evaluate.yaml describes each setting."""
+    """Settings of `evaluate`; conf/evaluate.yaml says what each is for."""
 
     checkpoint: PathNames | None
     adapter: PathName | None

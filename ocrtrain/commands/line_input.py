@@ -97,7 +97,7 @@ def lines_of(paths: Iterable[str], items: deque[Item]) -> Iterator[Any]:
 
 
 def is_page(path: str) -> bool:
-    """Whether a path of the input is that of a page's XML, and not of a line's image."""
+    """Tell whether a path of the input is that of a page's XML, and not of a line's image."""
     return path.lower().endswith(".xml")
 
 

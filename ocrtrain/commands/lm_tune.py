@@ -41,7 +41,7 @@ class LmTuneData:
 
 @dataclass(frozen=True, slots=True)
 class LmTuneSettings:
-    """What is read and which weights are tried; conf/lm_tune.yaml describes each setting."""
+    """Settings of `lm tune`; conf/lm_tune.yaml says what each is for."""
 
     checkpoint: PathName
     adapter: PathName | None

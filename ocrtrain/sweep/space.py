@@ -215,7 +215,7 @@ def _choices(values: list[Any], wrong: Any) -> Choices:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two settings are the same: 0 is 0.0, but 1 is not true."""
+    """Tell whether two settings are the same: 0 is 0.0, but 1 is not true."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

@@ -164,12 +164,12 @@ def test_a_process_knows_its_place(
             ["trainer.devices=2", "trainer.accelerator=abacus"],
             "trainer.accelerator=abacus: must be one of",
         ),
-        (["checkpoint.keep=0"], "checkpoint.keep=0: is no whole number above 0"),
-        (["charset=merge"], "charset=merge: is no way to go on"),
+        (["checkpoint.keep=0"], "checkpoint.keep=0: must be a positive integer"),
+        (["charset=merge"], "charset=merge: must be one of keep, extend, replace"),
         (["charset=extend"], "charset=extend: there is no charset before"),
         (["overfit=0"], "overfit=0: must be a positive integer"),
-        (["ema.decay=1.0"], "ema.decay=1.0: is no share of the past"),
-        (["finetune.layer_decay=0"], "finetune.layer_decay=0: is no factor"),
+        (["ema.decay=1.0"], "ema.decay=1.0: must be a number above 0 and below 1"),
+        (["finetune.layer_decay=0"], "finetune.layer_decay=0: must be a number above 0 and of at most 1"),
     ],
 )
 def test_what_is_wrong_is_named(
