@@ -51,15 +51,13 @@ class Limits:
             return f"a positive {bare}"
         if unbounded and self.least == 0:
             return f"0 or a positive {bare}"
-        parts = []
+        parts = [f"above {_figure(self.above)}"] if self.above > -math.inf else []
         if self.least > -math.inf and self.most < math.inf:
             parts.append(f"from {_figure(self.least)} to {_figure(self.most)}")
         elif self.least > -math.inf:
             parts.append(f"of at least {_figure(self.least)}")
         elif self.most < math.inf:
             parts.append(f"of at most {_figure(self.most)}")
-        if self.above > -math.inf:
-            parts.append(f"above {_figure(self.above)}")
         if self.below < math.inf:
             parts.append(f"below {_figure(self.below)}")
         article = "an" if plural else "a"
@@ -258,7 +256,7 @@ def described(kind: Any, limits: Limits | None = None) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         if any(isinstance(mark, Duration) for mark in arguments[1:]):
-            return "a duration above 0: seconds, DD:HH:MM:SS, or such as 30m or 2h"
+            return "a duration above 0 (seconds, DD:HH:MM:SS, 30m or 2h)"
         if any(isinstance(mark, FileName) for mark in arguments[1:]):
             return "a path"
         return described(arguments[0], next((m for m in arguments[1:] if isinstance(m, Limits)), None))
@@ -267,7 +265,9 @@ def described(kind: Any, limits: Limits | None = None) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else str(arguments[0])
     if origin is list:
-        return f"a list, each item {described(arguments[0])}"
+        item = described(arguments[0])
+        plain = re.fullmatch(r"an? (path|text|number|integer|mapping)", item)
+        return f"a list of {plain[1]}s" if plain else f"a list, each item {item}"
     if origin is tuple:
         bounds = f", within {limits.least:g} and {limits.most:g}" if limits else ""
         return f"two numbers, [lowest,highest]{bounds}"

@@ -1,4 +1,4 @@
-"""What training would see in sets of lines, and what in them is wrong or doubtful."""
+"""Audits of sets of lines: what training would see, and what in them is wrong or doubtful."""
 
 from ocrtrain.audit.audit import Audit, Split, audit
 from ocrtrain.audit.findings import Example, Finding

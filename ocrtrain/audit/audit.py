@@ -102,7 +102,7 @@ def audit(
 
     preprocess, writing, charset, columns_per_frame: as in training; examples: lines to name for each finding;
     workers: processes that look at the images; progress: is told of lines as they are done. Raises InputError
-    for a charset that is none.
+    for a charset that cannot be one.
     """
     names = list(sources)
     trained = sources[names[0]]

@@ -1,4 +1,4 @@
-"""What the files of presets say about themselves: the comment at their top and that of each setting."""
+"""Reads what presets say about themselves: the comment at a file's top and that of each setting."""
 
 from __future__ import annotations
 

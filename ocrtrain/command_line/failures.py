@@ -1,4 +1,4 @@
-"""What an error becomes on the screen: one message if the user can mend it, a traceback if only we can."""
+"""Errors on the screen: one message if the user can mend it, a traceback if only we can."""
 
 from __future__ import annotations
 

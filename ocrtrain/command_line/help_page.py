@@ -42,7 +42,7 @@ def help_page(invocation: Invocation) -> str:
 
 
 def example(invocation: Invocation, key: str) -> str:
-    """How to give `key`: the example of the command that does, if there is one."""
+    """Show how to give `key`: the example of the command that does, if there is one."""
     main = _read(preset(invocation, invocation.config_name))
     for line in main.head.splitlines():
         if f" {key}=" in line and "ocrtrain" in line:

@@ -62,7 +62,7 @@ def wants_debug(arguments: Sequence[str]) -> bool:
 
 def parse(command: str, arguments: Sequence[str]) -> Invocation:
     """Tell flags and settings apart, in any order; raises `InputError` for a flag that does not exist."""
-    parser = _Parser(command)
+    parser = FlagParser(command)
     known, unknown = parser.parse_known_intermixed_args(list(arguments))
     if unknown:
         parser.refuse(unknown[0])
@@ -92,7 +92,7 @@ def parse(command: str, arguments: Sequence[str]) -> Invocation:
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class FlagParser(argparse.ArgumentParser):
     """Hydra's flags. Hydra's own parser knows them too, but fails on a flag between two settings."""
 
     def __init__(self, command: str) -> None:

@@ -41,7 +41,7 @@ def similar(key: str, keys: Iterable[str]) -> list[str]:
 
 
 def in_composition(error: Exception, invocation: Invocation) -> InputError | None:
-    """Explain an error that arose before the command began; None if it is none of the user's making."""
+    """Explain an error that arose before the command began; None if the user has not made it."""
     match error:
         case OverrideParseException():
             return _unreadable(error.override, invocation)
@@ -63,7 +63,7 @@ def in_composition(error: Exception, invocation: Invocation) -> InputError | Non
 
 
 def in_command(error: BaseException, invocation: Invocation) -> InputError | None:
-    """Explain an error that arose from the settings in a command; None if it is none of the user's making."""
+    """Explain an error that arose from the settings in a command; None if the user has not made it."""
     match error:
         case MissingMandatoryValue():
             key = error.full_key or str(error.key)
@@ -91,7 +91,7 @@ def _unreadable(override: str, invocation: Invocation) -> InputError:
         way_on = f"Did you mean experiment={override}?"
     else:
         way_on = f"Settings are written KEY=VALUE; see {invocation.program} --help"
-    return InputError(override or "''", "is no setting", way_on)
+    return InputError(override or "''", "is not a setting", way_on)
 
 
 def _no_preset_name(invocation: Invocation) -> InputError:
@@ -101,7 +101,7 @@ def _no_preset_name(invocation: Invocation) -> InputError:
     word = next((word for word in words if word.endswith("=null")), words[-1] if words else "configuration")
     group = word.split("=")[0]
     return InputError(
-        word, "is no preset's name", f"Name one of {group}'s presets, or go without them: ~{group}"
+        word, "is not the name of a preset", f"Name one of {group}'s presets, or go without them: ~{group}"
     )
 
 
@@ -151,7 +151,7 @@ def _unknown_key(key: str, invocation: Invocation) -> InputError:
     if having:
         presets = " or ".join(f"{parent}={name}" for name in having)
         now = choices(config).get(parent)
-        return InputError(key, f"no setting of {parent}={now}", f"It is of {presets}.")
+        return InputError(key, f"is not a setting of {parent}={now}", f"It is of {presets}.")
     below = [name for name in keys if parent and name.startswith(f"{parent}.")]
     below = [name for name in below if name.rpartition(".")[2] not in ("_target_", "_partial_")]
     if below:
@@ -178,7 +178,7 @@ def _unknown_target(error: InstantiationException) -> InputError | None:
     key = f"{node[1]}._target_" if node else "_target_"
     return InputError(
         f"{key}={match[1]}",
-        "there is no such class, or its module cannot be imported",
+        "this class does not exist, or its module cannot be imported",
         "Write MODULE.CLASS, such as ocrtrain.synthesis.effects.Blur; PYTHONPATH names folders of yours.",
     )
 

@@ -47,7 +47,7 @@ class AuditData:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """What `audit` looks at and what it tells; conf/audit.yaml describes each setting."""
+    """Settings of `audit`; conf/audit.yaml says what each is for."""
 
     data: AuditData
     columns_per_frame: PositiveInt

@@ -33,7 +33,7 @@ _CACHED = re.compile(_CACHE_FILES + "|" + _UNFINISHED.format(_CACHE_FILES))
 
 @dataclass(frozen=True, slots=True)
 class CleanSettings:
-    """What to look for, where, and whether to remove it; conf/clean.yaml describes each setting."""
+    """Settings of `clean`; conf/clean.yaml says what each is for."""
 
     what: Literal["all", "data", "runs", "cache"]
     runs: PathName
@@ -200,7 +200,7 @@ def shown(path: Path) -> str:
 
 
 def _refusal(path: Path, carries_mark: bool) -> str | None:
-    """Why a folder that is there must stay; None if nothing speaks against removing what is ours in it."""
+    """Say why a folder that is there must stay; None if what is ours in it may be removed."""
     if not os.path.lexists(path):
         return None
     if path.is_symlink():

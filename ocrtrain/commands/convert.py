@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """Which lines are written where; conf/convert.yaml describes each setting."""
+    """Settings of `convert`; conf/convert.yaml says what each is for."""
 
     input: PathNames
     output: PathName

@@ -29,7 +29,7 @@ from ocrtrain.evaluation import (
     write_comparison,
     write_report,
 )
-from ocrtrain.evaluation.judgement import Prediction, Reading
+from ocrtrain.evaluation.judgement import Prediction, TranscriptLike
 from ocrtrain.evaluation.predictions import PredictionFile, match, read_predictions
 from ocrtrain.evaluation.reliability import judge_confidence
 from ocrtrain.evaluation.report.page import write_page
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Outcomes = Sequence[Reading | InputError]
+Outcomes = Sequence[TranscriptLike | InputError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class EvaluateData:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """Who is judged, on which lines, and where that is told; conf/evaluate.yaml describes each setting."""
+    """Settings of `evaluate`; conf/evaluate.yaml says what each is for."""
 
     checkpoint: PathNames | None
     adapter: PathName | None
@@ -166,13 +166,13 @@ def read(path: str, lines: EvaluationLines, settings: EvaluateSettings) -> Read:
     return Read([calibrated(o, calibration) for o in outcomes], form, fitted)
 
 
-def judged(truths: Sequence[str], readings: Sequence[Reading]) -> tuple[list[float], list[bool]]:
+def judged(truths: Sequence[str], readings: Sequence[TranscriptLike]) -> tuple[list[float], list[bool]]:
     """Give the confidence of each reading, and whether it is exact."""
     edits = edit_table(truths, [reading.text for reading in readings])[:, 6]
     return [reading.confidence or 0.0 for reading in readings], edits.astype(bool).tolist()
 
 
-def calibrated(outcome: Reading | InputError, calibration: Calibration) -> Reading | InputError:
+def calibrated(outcome: TranscriptLike | InputError, calibration: Calibration) -> TranscriptLike | InputError:
     """Map the confidence of a reading."""
     if isinstance(outcome, InputError):
         return outcome
@@ -181,9 +181,9 @@ def calibrated(outcome: Reading | InputError, calibration: Calibration) -> Readi
 
 def read_all(
     recognizer: Recognizer, images: Sequence[str | StoredImage], batch_size: int
-) -> list[Reading | InputError]:
+) -> list[TranscriptLike | InputError]:
     """Read images, telling how far it has come; one that cannot be read gives its error in its place."""
-    outcomes: list[Reading | InputError] = []
+    outcomes: list[TranscriptLike | InputError] = []
     with Progress("lines", len(images)) as progress:
         for outcome in recognizer.stream_outcomes(images, batch_size):
             outcomes.append(outcome)
@@ -203,7 +203,7 @@ def look_up(file: PredictionFile, lines: EvaluationLines, allowed: int) -> Outco
 
 def leave_out_damaged(
     lines: EvaluationLines, read: Sequence[Outcomes], allowed: int
-) -> tuple[EvaluationLines, list[list[Reading]]]:
+) -> tuple[EvaluationLines, list[list[TranscriptLike]]]:
     """Keep the lines that every reader could read; raises `InputError` if too many are left out."""
     damaged: dict[str, list[str]] = {}
     kept = []

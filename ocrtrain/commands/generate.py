@@ -38,7 +38,7 @@ _OWN_KEYS = ("output", "preview", "count", "seed", "workers", "overwrite", "debu
 
 @dataclass(frozen=True, slots=True)
 class GenerateSettings:
-    """How many lines are drawn, and where they go; conf/generate.yaml describes each setting."""
+    """Settings of `generate`; conf/generate.yaml says what each is for."""
 
     output: PathName | None
     preview: PathName | None

@@ -1,4 +1,4 @@
-"""What there is to read: images of lines, and the lines of pages in PAGE or ALTO XML."""
+"""Finds what there is to read: images of lines, and the lines of pages in PAGE or ALTO XML."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def find_images(wanted: str) -> list[str]:
         listed, wrong = read_list(wanted)
         if wrong:
             raise InputError(
-                f"input={wanted}", "is neither an image nor a list in UTF-8", "give images or a list of them."
+                f"input={wanted}", "must be an image, or a list of paths in UTF-8", "give one of the two."
             )
         found = [located(os.path.dirname(wanted), name) for name in listed]
     elif os.path.exists(wanted):
@@ -60,7 +60,7 @@ def find_images(wanted: str) -> list[str]:
         raise InputError(
             f"input={wanted}",
             what,
-            f"give an image, a folder, a pattern in quotes or a list ({', '.join(known)}).",
+            f"give an image ({', '.join(SUFFIXES)}), a page.xml, a folder, a pattern in quotes or a list.",
         )
     return found
 
@@ -97,7 +97,7 @@ def lines_of(paths: Iterable[str], items: deque[Item]) -> Iterator[Any]:
 
 
 def is_page(path: str) -> bool:
-    """Whether a path of the input is that of a page's XML, and not of a line's image."""
+    """Tell whether a path of the input is that of a page's XML, and not of a line's image."""
     return path.lower().endswith(".xml")
 
 
@@ -105,7 +105,5 @@ def open_page(path: str) -> Page:
     """Read a PAGE or ALTO file; raises InputError for one that is neither."""
     page = read_page(path)
     if page is None:
-        raise InputError(
-            legible(path), "is XML that is neither PAGE nor ALTO", "export the page as one of the two."
-        )
+        raise InputError(legible(path), "is XML, but not PAGE or ALTO", "export the page as one of the two.")
     return page

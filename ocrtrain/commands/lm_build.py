@@ -27,7 +27,7 @@ BLOCK = 1 << 23  # characters that are counted at once
 
 @dataclass(frozen=True, slots=True)
 class LmBuildSettings:
-    """Which text is counted, and how; conf/lm_build.yaml describes each setting."""
+    """Settings of `lm build`; conf/lm_build.yaml says what each is for."""
 
     text: Annotated[list[PathName], OneOrMore()]
     output: PathName

@@ -13,7 +13,7 @@ from ocrtrain.settings import PathName
 
 @dataclass(frozen=True, slots=True)
 class LmConvertSettings:
-    """The model to read and the one to write; conf/lm_convert.yaml describes each setting."""
+    """Settings of `lm convert`; conf/lm_convert.yaml says what each is for."""
 
     lm: PathName
     output: PathName

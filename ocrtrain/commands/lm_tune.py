@@ -41,7 +41,7 @@ class LmTuneData:
 
 @dataclass(frozen=True, slots=True)
 class LmTuneSettings:
-    """What is read and which weights are tried; conf/lm_tune.yaml describes each setting."""
+    """Settings of `lm tune`; conf/lm_tune.yaml says what each is for."""
 
     checkpoint: PathName
     adapter: PathName | None
@@ -83,7 +83,7 @@ def run(config: DictConfig) -> WeightBonus:
     padded = pad_sequence(log_probs, batch_first=True)
 
     weights, bonuses = dict.fromkeys(settings.weights), dict.fromkeys(settings.bonuses)
-    # With no weight on the model, a bonus is no use of it.
+    # A model without weight is tried once: its bonus alone says nothing of the model.
     pairs = [(w, b) for w in weights for b in bonuses if w > 0 or b == settings.bonuses[0]]
     results: dict[WeightBonus, EditCounts] = {}
     with Progress("settings", len(pairs)) as progress:

@@ -31,7 +31,7 @@ FORMATS = ("tsv", "jsonl", "xml")
 
 @dataclass(frozen=True, slots=True)
 class PredictSettings:
-    """What is read, with what, and where the texts go; conf/predict.yaml describes each setting."""
+    """Settings of `predict`; conf/predict.yaml says what each is for."""
 
     checkpoint: PathName
     adapter: PathName | None

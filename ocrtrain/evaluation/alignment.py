@@ -54,5 +54,5 @@ def by_grapheme(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether any character of `text` is written from right to left."""
+    """Tell whether any character of `text` is written from right to left."""
     return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)

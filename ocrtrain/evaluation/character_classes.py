@@ -1,4 +1,4 @@
-"""What kind of character a character is: its class and its script."""
+"""Classes and scripts of characters."""
 
 from __future__ import annotations
 

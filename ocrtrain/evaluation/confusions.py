@@ -1,4 +1,4 @@
-"""Which characters are read as which others, and how many of each kind are found."""
+"""Confusions: characters that are read as others, and how many of each kind are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a rate may be off, and how sure a difference is: the bootstrap over lines."""
+"""Intervals of rates, and the sureness of differences, by the bootstrap over lines."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ocrtrain.evaluation.variants import VariantFigures, judge_variants
 BLOCK = 20_000  # lines that are normalized together
 
 
-class Reading(Protocol):
+class TranscriptLike(Protocol):
     """What was read in a line: a decoder's `Transcript`, or a `Prediction` from a file."""
 
     @property
@@ -77,7 +77,7 @@ class Evaluation:
     name: str
     lines: tuple[JudgedLine, ...]
     table: NDArray[np.int64]
-    readings: Sequence[Reading]
+    readings: Sequence[TranscriptLike]
     labels: Mapping[str, Sequence[str]]
     aspects: Sequence[float] | None = None
     fitted: Fitted | None = None
@@ -153,7 +153,7 @@ class Evaluation:
 def evaluate_lines(
     sources: Sequence[str],
     truths: Sequence[str],
-    readings: Sequence[Reading],
+    readings: Sequence[TranscriptLike],
     name: str = "",
     labels: Sequence[str] | None = None,
     aspects: Sequence[float] | None = None,

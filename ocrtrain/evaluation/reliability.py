@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says, and what is gained by trusting it."""
+"""Reliability of confidences: whether they mean what they say, and what is gained by trusting them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search found: a table for the terminal, one for programs, and the best settings as a preset."""
+"""Results of a search: a table for the terminal, one for programs, and the best settings as a preset."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def shown(value: Any) -> str:
 
 
 def environment_of(gpus: list[int | str] | None, parallel: int) -> Callable[[int], dict[str, str]]:
-    """What each slot's training finds in its environment: a GPU of its own, its share of the cores."""
+    """Give what each slot's training finds in its environment: a GPU of its own, its share of the cores."""
     threads = str(max(1, usable_cores() // parallel))
     own = {} if parallel == 1 or "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
 

@@ -1,4 +1,4 @@
-"""What a search may change: settings of `fit`, each with a range or a list of choices."""
+"""Search spaces: settings of `fit`, each with a range or a list of choices."""
 
 from __future__ import annotations
 
@@ -173,11 +173,11 @@ def _parameter(file: Path, key: str, value: Any) -> Parameter:
         return InputError(f"{file}: {key}", why, GRAMMAR)
 
     if key in TAKEN:
-        raise InputError(f"{file}: {key}", "is not to be searched", "the search sets it for each trial.")
+        raise InputError(f"{file}: {key}", "cannot be searched", "the search sets it for each trial.")
     if isinstance(value, list):
         return _choices(value, wrong)
     if not isinstance(value, dict):
-        raise wrong("is neither a range nor a list of choices")
+        raise wrong("must be a range or a list of choices")
     if unknown := [str(name) for name in value if name not in RANGE_KEYS]:
         hint = ": settings within it are written with dots" if not RANGE_KEYS & value.keys() else ""
         raise wrong(f"a range has no {', '.join(unknown)}{hint}")
@@ -188,13 +188,13 @@ def _parameter(file: Path, key: str, value: Any) -> Parameter:
         if number is None and name == "step":
             continue
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-            raise wrong(f"{name}={number} is no number")
+            raise wrong(f"{name}={number} must be a number")
     if not isinstance(log, bool):
-        raise wrong(f"log={log} is neither true nor false")
+        raise wrong(f"log={log} must be true or false")
     if low >= high:
-        raise wrong(f"low={low} is not below high={high}")
+        raise wrong(f"low={low} must be below high={high}")
     if log and low <= 0:
-        raise wrong(f"low={low} has no logarithm")
+        raise wrong(f"low={low} must be above 0, to have a logarithm")
     if step is not None and log:
         raise wrong("has both log and step")
     if step is not None and (step <= 0 or not math.isclose((high - low) / step, round((high - low) / step))):
@@ -206,7 +206,7 @@ def _choices(values: list[Any], wrong: Any) -> Choices:
     for value in values:
         inner = value if isinstance(value, list) else [value]
         if not all(item is None or isinstance(item, (bool, int, float, str)) for item in inner):
-            raise wrong(f"the choice {value} is neither a plain value nor a list of such")
+            raise wrong(f"the choice {value} must be a plain value or a list of them")
     if len(values) < 2:
         raise wrong("leaves no choice: name two values or more")
     if len({json.dumps(value) for value in values}) < len(values):
@@ -215,7 +215,7 @@ def _choices(values: list[Any], wrong: Any) -> Choices:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two settings are the same: 0 is 0.0, but 1 is not true."""
+    """Tell whether two settings are the same: 0 is 0.0, but 1 is not true."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

@@ -134,7 +134,7 @@ def enqueued(study: Study, number: int) -> dict[str, Any]:
 
 
 def still_running(study: Study) -> int:
-    """How many trials some process works on, or may go on with."""
+    """Count the trials that some process works on, or may go on with."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
@@ -145,7 +145,7 @@ def abandoned(study: Study) -> list[FrozenTrial]:
 
 
 def sign_of_life() -> dict[str, Any]:
-    """What a process notes about each of its trials, again and again."""
+    """Give what a process notes about each of its trials, again and again."""
     return {"host": platform.node(), "pid": os.getpid(), "alive": round(time.time())}
 
 

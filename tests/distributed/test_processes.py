@@ -155,21 +155,21 @@ def test_a_process_knows_its_place(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["trainer.devices=1000"], "trainer.devices=1000: but this machine has"),
+        (["trainer.devices=1000"], "trainer.devices=1000: must be at most"),
         (
             ["trainer.devices=2", "trainer.num_nodes=2"],
             "trainer.num_nodes=2: other machines cannot be reached",
         ),
         (
             ["trainer.devices=2", "trainer.accelerator=abacus"],
-            "trainer.devices=2 trainer.accelerator=abacus: You selected an invalid",
+            "trainer.accelerator=abacus: must be one of",
         ),
         (["checkpoint.keep=0"], "checkpoint.keep=0: must be a positive integer"),
         (["charset=merge"], "charset=merge: must be one of keep, extend, replace"),
         (["charset=extend"], "charset=extend: there is no charset before"),
-        (["overfit=0"], "overfit=0: must be a positive integer or null"),
+        (["overfit=0"], "overfit=0: must be a positive integer"),
         (["ema.decay=1.0"], "ema.decay=1.0: must be a number above 0 and below 1"),
-        (["finetune.layer_decay=0"], "finetune.layer_decay=0: must be a number of at most 1 and above 0"),
+        (["finetune.layer_decay=0"], "finetune.layer_decay=0: must be a number above 0 and of at most 1"),
     ],
 )
 def test_what_is_wrong_is_named(

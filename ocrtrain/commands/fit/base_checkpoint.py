@@ -122,7 +122,7 @@ def inherit(
 
 
 def started_from(description: Description, name: str) -> str | None:
-    """Tell the checkpoint that a training began with; raises InputError for what is no path.
+    """Tell the checkpoint that a training began with; raises InputError for what is not a path.
 
     Of all that a checkpoint says, this is the only text of any kind that becomes a setting. An interpolation
     in it would be resolved.
@@ -131,7 +131,7 @@ def started_from(description: Description, name: str) -> str | None:
     if path is None or (isinstance(path, str) and "${" not in path and len(path) <= LONGEST_PATH):
         return path
     raise InputError(
-        name, f"its config.init is {shown(path)}, which is no path", "take another checkpoint of that run."
+        name, f"its config.init must be a path, not {shown(path)}", "take another checkpoint of that run."
     )
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
-from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ocrtrain.commands.fit.settings import TrainerSettings
@@ -65,19 +65,29 @@ def processes_to_start(settings: TrainerSettings) -> int:
             "start the same command on each of them with torchrun or srun: docs/scaling.md.",
         )
     try:
-        trainer = Trainer(accelerator=accelerator, devices=wanted, logger=False, enable_checkpointing=False)
-    except (ValueError, MisconfigurationException) as error:
+        devices = count_devices(wanted, accelerator)
+    except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(
             f"trainer.devices={wanted} trainer.accelerator={accelerator}",
             str(error).partition("\n")[0],
             "devices=auto takes what there is.",
         ) from error
     cores = usable_cores()
-    if not on_gpus(accelerator) and trainer.num_devices > max(cores, 2):
+    if not on_gpus(accelerator) and devices > max(cores, 2):
         raise InputError(
-            f"trainer.devices={wanted}", f"but this machine has {cores} cores", "one process a core at most."
+            f"trainer.devices={wanted}",
+            f"must be at most {max(cores, 2)} on this machine, which has {cores} cores",
+            "a process needs a core of its own.",
         )
-    return int(trainer.num_devices)
+    return devices
+
+
+def count_devices(wanted: int | str | list[int], accelerator: str) -> int:
+    """Count devices as Lightning does; raises what it raises for those that are not there."""
+    if on_gpus(accelerator):
+        every = CUDAAccelerator.auto_device_count()
+        return len(CUDAAccelerator.parse_devices(every if wanted == "auto" else wanted) or ())
+    return CPUAccelerator.parse_devices(wanted)  # type: ignore[arg-type]  # refuses a list
 
 
 def launch(chosen: Mapping[str, Any], words: Sequence[str], count: int, accelerator: str) -> Any:
@@ -102,7 +112,7 @@ def launch(chosen: Mapping[str, Any], words: Sequence[str], count: int, accelera
                     rank.ended_by_us = True
                     rank.process.kill()
                 rank.process.wait()
-        return conclude(ranks)
+        return result_of(ranks)
 
 
 def start(order: Path, number: int, count: int, port: int, accelerator: str) -> Rank:
@@ -144,7 +154,7 @@ def watch(ranks: Sequence[Rank]) -> None:
         time.sleep(POLL)
 
 
-def conclude(ranks: Sequence[Rank]) -> Any:
+def result_of(ranks: Sequence[Rank]) -> Any:
     """Give the first process's result; else show the first failure, and end as that process did."""
     failed = [rank for rank in ranks if rank.process.returncode]
     if not failed:

@@ -1,4 +1,4 @@
-"""What becomes of settings that are others when a run is resumed: one rule for each.
+"""Rules for settings that have changed when a run is resumed, one for each.
 
 A checkpoint's record of its run's settings is only compared with, as plain values: nothing of it is put into
 effect, resolved or built.
@@ -18,7 +18,7 @@ from ocrtrain.errors import InputError
 log = logging.getLogger(__name__)
 
 
-class Effect(Enum):
+class Consequence(Enum):
     """What becomes of a setting that is not the run's own any more."""
 
     NOW = "takes effect from here on"
@@ -29,51 +29,51 @@ class Effect(Enum):
 
 
 # The first pattern that matches a setting's name is its rule; with it, why it is refused or ignored.
-RULES: tuple[tuple[str, Effect, str], ...] = (
-    ("seed", Effect.REFUSED, "what is drawn, and in which order lines come, follows from it"),
-    ("overfit", Effect.REFUSED, "learning a few lines by heart is a training of its own"),
-    ("optimizer._target_", Effect.REFUSED, "what one optimizer has gathered is of no use to another"),
-    ("optimizer.*", Effect.NOW, ""),
-    ("schedule.*", Effect.NOW, ""),
-    ("finetune.layer_decay", Effect.REFUSED, "the optimizer's state is sorted by it"),
-    ("finetune.rates", Effect.REFUSED, "the optimizer's state is sorted by them"),
-    ("finetune.*", Effect.NOW, ""),
-    ("trainer.*", Effect.NOW, ""),
-    ("checkpoint.*", Effect.NOW, ""),
-    ("early_stopping.*", Effect.NOW, ""),
-    ("ema.*", Effect.NOW, ""),
-    ("logger.*", Effect.NOW, ""),
-    ("callbacks", Effect.NOW, ""),
-    ("data.seed", Effect.REFUSED, "what is drawn, and in which order lines come, follows from it"),
-    ("data.train.seed", Effect.REFUSED, "the lines that are drawn follow from it"),
-    ("data.holdout", Effect.REFUSED, "lines that were trained on would be used to validate"),
-    ("data.workers", Effect.COMMAND, ""),
-    ("data.timeout", Effect.COMMAND, ""),
+RULES: tuple[tuple[str, Consequence, str], ...] = (
+    ("seed", Consequence.REFUSED, "what is drawn, and in which order lines come, follows from it"),
+    ("overfit", Consequence.REFUSED, "learning a few lines by heart is a training of its own"),
+    ("optimizer._target_", Consequence.REFUSED, "what one optimizer has gathered is of no use to another"),
+    ("optimizer.*", Consequence.NOW, ""),
+    ("schedule.*", Consequence.NOW, ""),
+    ("finetune.layer_decay", Consequence.REFUSED, "the optimizer's state is sorted by it"),
+    ("finetune.rates", Consequence.REFUSED, "the optimizer's state is sorted by them"),
+    ("finetune.*", Consequence.NOW, ""),
+    ("trainer.*", Consequence.NOW, ""),
+    ("checkpoint.*", Consequence.NOW, ""),
+    ("early_stopping.*", Consequence.NOW, ""),
+    ("ema.*", Consequence.NOW, ""),
+    ("logger.*", Consequence.NOW, ""),
+    ("callbacks", Consequence.NOW, ""),
+    ("data.seed", Consequence.REFUSED, "what is drawn, and in which order lines come, follows from it"),
+    ("data.train.seed", Consequence.REFUSED, "the lines that are drawn follow from it"),
+    ("data.holdout", Consequence.REFUSED, "lines that were trained on would be used to validate"),
+    ("data.workers", Consequence.COMMAND, ""),
+    ("data.timeout", Consequence.COMMAND, ""),
     *(
-        (f"data.{name}", Effect.MODEL, "")
+        (f"data.{name}", Consequence.MODEL, "")
         for name in ("height", "channels", "width", "ink", "multiple", "normalization", "direction")
     ),
-    ("data.charset", Effect.MODEL, ""),
-    ("data.*", Effect.NOW, ""),  # `Continuation` compares the lines themselves with those of before
-    ("synthesis.*", Effect.NOW, ""),
-    ("backbone.*", Effect.MODEL, ""),
-    ("encoder.*", Effect.MODEL, ""),
-    ("adapt.*", Effect.MODEL, ""),
-    ("dropout", Effect.MODEL, ""),
-    ("init", Effect.BEGINNING, "the weights are those of the run"),
+    ("data.charset", Consequence.MODEL, ""),
+    ("data.*", Consequence.NOW, ""),  # `Continuation` compares the lines themselves with those of before
+    ("synthesis.*", Consequence.NOW, ""),
+    ("backbone.*", Consequence.MODEL, ""),
+    ("encoder.*", Consequence.MODEL, ""),
+    ("adapt.*", Consequence.MODEL, ""),
+    ("dropout", Consequence.MODEL, ""),
+    ("init", Consequence.BEGINNING, "the weights are those of the run"),
     (
         "charset",
-        Effect.BEGINNING,
+        Consequence.BEGINNING,
         "the characters are those of the run; start from it with init to learn more",
     ),
-    *((name, Effect.COMMAND, "") for name in ("run", "runs", "resume", "overwrite", "find", "debug")),
+    *((name, Consequence.COMMAND, "") for name in ("run", "runs", "resume", "overwrite", "find", "debug")),
 )
 ABSENT = object()
 LONGEST = 60  # characters of a value that is shown
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ChangedSetting:
     """A setting by its dotted name, its value now and that of the run; ABSENT where there is none."""
 
     key: str
@@ -81,7 +81,7 @@ class Difference:
     before: Any
 
 
-def rule(key: str) -> tuple[str, Effect, str] | None:
+def rule(key: str) -> tuple[str, Consequence, str] | None:
     """Find the rule of a setting; None for one that no configuration of ours has."""
     return next((entry for entry in RULES if fnmatchcase(key, entry[0])), None)
 
@@ -93,41 +93,43 @@ def compare_settings(now: Mapping[str, Any], record: object, typed: Mapping[str,
     `path` says that they were; typed: settings of the command line. Raises InputError for one that cannot
     change within a run.
     """
-    found: dict[Effect, list[Difference]] = {effect: [] for effect in Effect}
+    found: dict[Consequence, list[ChangedSetting]] = {effect: [] for effect in Consequence}
     for difference in sorted(differences(now, record), key=lambda d: _place(d.key)):
         entry = rule(difference.key)
-        effect = Effect.NOW if entry is None else entry[1]
-        if effect is Effect.REFUSED and ABSENT not in (difference.now, difference.before):
+        effect = Consequence.NOW if entry is None else entry[1]
+        if effect is Consequence.REFUSED and ABSENT not in (difference.now, difference.before):
             raise _refusal(difference, "" if entry is None else entry[2], typed, path)
-        if effect is Effect.MODEL and _typed(difference.key, typed):
-            effect = Effect.NOW
+        if effect is Consequence.MODEL and _typed(difference.key, typed):
+            effect = Consequence.NOW
         found[effect].append(difference)
-    if found[Effect.NOW]:
-        rows = [f"    {_named(d)}, before {shown(d.before)}" for d in found[Effect.NOW]]
+    if found[Consequence.NOW]:
+        rows = [f"    {_named(d)}, before {shown(d.before)}" for d in found[Consequence.NOW]]
         log.info("%s", "\n".join(["settings that are others from here on:", *rows]))
-    kept = [d.key for d in found[Effect.MODEL] if d.now not in (ABSENT, "auto") and d.before is not ABSENT]
+    kept = [
+        d.key for d in found[Consequence.MODEL] if d.now not in (ABSENT, "auto") and d.before is not ABSENT
+    ]
     if kept:
         log.info("settings that stay those of the checkpoint: %s", ", ".join(kept))
-    for difference in found[Effect.BEGINNING]:
+    for difference in found[Consequence.BEGINNING]:
         if _typed(difference.key, typed):
             entry = rule(difference.key)
             log.warning("%s is ignored: %s", _named(difference), "" if entry is None else entry[2])
 
 
-def differences(now: object, before: object, key: str = "") -> Iterator[Difference]:
+def differences(now: object, before: object, key: str = "") -> Iterator[ChangedSetting]:
     """Give the settings whose values differ; only `now` is walked through, however deep the other is."""
     if not isinstance(now, Mapping):
         if not same(now, before):
-            yield Difference(key, now, before)
+            yield ChangedSetting(key, now, before)
         return
     theirs = before if isinstance(before, Mapping) else {}
     if not isinstance(before, Mapping) and before is not ABSENT:
-        yield Difference(key, ABSENT, before)
+        yield ChangedSetting(key, ABSENT, before)
     for name, value in now.items():
         yield from differences(value, theirs.get(name, ABSENT), f"{key}.{name}" if key else str(name))
     for name in theirs:
         if isinstance(name, str) and name not in now and key:  # a record may have parts of other versions
-            yield Difference(f"{key}.{name}", ABSENT, theirs[name])
+            yield ChangedSetting(f"{key}.{name}", ABSENT, theirs[name])
 
 
 def same(now: object, before: object) -> bool:
@@ -171,7 +173,7 @@ def _place(key: str) -> int:
     return next((i for i, entry in enumerate(RULES) if fnmatchcase(key, entry[0])), len(RULES))
 
 
-def _named(difference: Difference) -> str:
+def _named(difference: ChangedSetting) -> str:
     return f"{difference.key}={shown(difference.now)}"
 
 
@@ -183,7 +185,7 @@ def _dotted(typed: Mapping[str, str]) -> Sequence[str]:
     return [name.replace("/", ".") for name in typed]
 
 
-def _refusal(difference: Difference, why: str, typed: Mapping[str, str], path: str) -> InputError:
+def _refusal(difference: ChangedSetting, why: str, typed: Mapping[str, str], path: str) -> InputError:
     part, _, last = difference.key.rpartition(".")
     now, before, key = shown(difference.now), shown(difference.before), difference.key
     if last == "_target_":  # chosen by its preset's name

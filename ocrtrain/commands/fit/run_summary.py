@@ -1,4 +1,4 @@
-"""What a run says of its model before it starts, and of what came out when it ends."""
+"""Summaries of a run: of its model before it starts, and of what came out when it ends."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class TrainerSettings:
     validate_every_steps: PositiveInt | None
     validate_every: Seconds | None
     precision: str | int
-    accelerator: str
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
     devices: str | int | list[int]
     num_nodes: PositiveInt
     strategy: str

@@ -78,7 +78,7 @@ def training_command(
 
 
 def check_keys(space: Space, words: Sequence[str]) -> None:
-    """Raise InputError for a key that is no setting of `fit`, whichever presets the search chooses."""
+    """Raise InputError for a key that is not a setting of `fit`, whichever presets the search chooses."""
     base = choices(compose_fit(words))
     groups = {key: p for key, p in space.parameters.items() if key in base}
     for key, parameter in groups.items():

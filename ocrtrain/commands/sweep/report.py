@@ -1,4 +1,4 @@
-"""What a search leaves behind: tables, pictures, and the best settings as an experiment for `fit`."""
+"""Reports a search: tables, pictures, and the best settings as an experiment for `fit`."""
 
 from __future__ import annotations
 

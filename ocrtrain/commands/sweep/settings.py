@@ -11,7 +11,7 @@ from ocrtrain.settings import Count, Limits, OneOrMore, PathName, PositiveInt, S
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
-    """What is searched, how long and where; conf/sweep.yaml describes each setting."""
+    """Settings of the search; conf/sweep.yaml says what each is for."""
 
     space: PathName
     trials: PositiveInt

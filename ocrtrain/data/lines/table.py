@@ -148,12 +148,6 @@ def _name(value: Any) -> str:
     return value
 
 
-def _rebuild(
-    names: Any, name_ends: Any, texts: Any, text_ends: Any, aspects: Any, places: Any, skipped: Any
-) -> LineTable:
-    return LineTable(Strings(names, name_ends), Strings(texts, text_ends), aspects, places, skipped)
-
-
 def stamp(files: Sequence[str | os.PathLike[str]]) -> list[list[Any]]:
     """Tell path, size and time of the last change of each file: what a table is remembered by."""
     found = []

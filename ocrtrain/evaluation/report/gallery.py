@@ -16,7 +16,7 @@ from ocrtrain.data.images.image import StoredImage, as_pixels, legible
 from ocrtrain.errors import InputError
 from ocrtrain.evaluation.alignment import align, is_right_to_left
 from ocrtrain.evaluation.character_classes import script
-from ocrtrain.evaluation.judgement import Evaluation, Reading
+from ocrtrain.evaluation.judgement import Evaluation, TranscriptLike
 
 HEIGHT, WIDTH = 64, 1600  # pixels of a picture at most
 QUALITY = 60
@@ -29,7 +29,7 @@ Box = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Thumbnail:
     """A line's image for a page: a data URI, and the width in pixels of the image that it was made from."""
 
     uri: str
@@ -61,7 +61,7 @@ def gallery_line(
 ) -> dict[str, Any]:
     """Describe one line for the page's script; docs in page.js say what it does with each key."""
     line = evaluations[0].lines[index]
-    picture = None if image is None else picture_of(image)
+    picture = None if image is None else thumbnail_of(image)
     label = next(iter(evaluations[0].labels.values()))[index] if evaluations[0].labels else ""
     return {
         "source": legible(line.source),
@@ -82,7 +82,7 @@ def gallery_line(
     }
 
 
-def placed_pairs(truth: str, reading: Reading, picture: Picture | None) -> list[list[Any]]:
+def placed_pairs(truth: str, reading: TranscriptLike, picture: Thumbnail | None) -> list[list[Any]]:
     """Pair truth and reading: [of the truth, read] or [of the truth, read, left, right].
 
     left, right: where the character stands, in thousandths of the image's width; one that was not read
@@ -113,7 +113,7 @@ def _between(boxes: Sequence[Box], place: int, width: float) -> Box:
     return left, right
 
 
-def character_boxes(reading: Reading) -> list[Box] | None:
+def character_boxes(reading: TranscriptLike) -> list[Box] | None:
     """Find where each character of the reading, in NFC, stands in the image; None if that is not known."""
     boxes: list[Box] = []
     cluster, box = "", (0.0, 0.0)
@@ -131,7 +131,7 @@ def character_boxes(reading: Reading) -> list[Box] | None:
     return boxes if text == unicodedata.normalize("NFC", reading.text) else None
 
 
-def picture_of(image: str | StoredImage) -> Picture | None:
+def thumbnail_of(image: str | StoredImage) -> Thumbnail | None:
     """Make a small picture of an image file; None if it cannot be read."""
     try:
         picture = Image.fromarray(as_pixels(image, 3))
@@ -148,7 +148,7 @@ def picture_of(image: str | StoredImage) -> Picture | None:
     files = {"png": _encoded(picture, "PNG", optimize=True)}
     files[lossy.lower()] = _encoded(picture, lossy, quality=QUALITY)
     kind, content = min(files.items(), key=lambda item: len(item[1]))
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", width)
+    return Thumbnail(f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", width)
 
 
 def _encoded(picture: Image.Image, form: str, **settings: Any) -> bytes:

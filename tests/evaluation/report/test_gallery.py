@@ -13,15 +13,15 @@ from PIL import Image
 from ocrtrain.decoding import Character, Transcript
 from ocrtrain.evaluation import Evaluation, Prediction, evaluate_lines
 from ocrtrain.evaluation.report.gallery import (
-    Picture,
+    Thumbnail,
     character_boxes,
     choose_lines,
     gallery_line,
-    picture_of,
     placed_pairs,
+    thumbnail_of,
 )
 
-PICTURE = Picture("data:,", 100)
+PICTURE = Thumbnail("data:,", 100)
 
 
 def read(text: str, *edges: float) -> Transcript:
@@ -106,7 +106,7 @@ def test_pictures_are_small_and_whole(kind: str, tmp_path: Path) -> None:
     elif kind == "photo":
         pixels = np.linspace(0, 255, 2400).astype(np.uint8)[None, :, None].repeat(90, 0).repeat(3, 2)
     Image.fromarray(pixels).save(tmp_path / "line.png")
-    picture = picture_of(str(tmp_path / "line.png"))
+    picture = thumbnail_of(str(tmp_path / "line.png"))
     assert picture is not None and picture.width == 2400
     form, _, content = picture.uri.partition(";base64,")
     with Image.open(io.BytesIO(base64.b64decode(content))) as image:
@@ -116,4 +116,4 @@ def test_pictures_are_small_and_whole(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_not_there_is_none(tmp_path: Path) -> None:
-    assert picture_of(str(tmp_path / "nowhere.png")) is None
+    assert thumbnail_of(str(tmp_path / "nowhere.png")) is None
