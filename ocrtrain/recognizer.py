@@ -34,7 +34,7 @@ WINDOW = 32  # batches whose lines are sorted by width together before they are 
 
 
 class Decoder(Protocol):
-    """What turns log-probabilities into transcripts: `GreedyDecoder`, `BeamDecoder`, or your own."""
+    """Callable that turns log-probabilities into transcripts: `GreedyDecoder`, `BeamDecoder`, or your own."""
 
     def __call__(
         self, log_probs: Tensor, lengths: Tensor, widths: Sequence[float] | None = None

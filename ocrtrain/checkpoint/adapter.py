@@ -155,7 +155,7 @@ def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], config: M
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What an adapter's second file holds: tensors by names in a model, and what it says of itself.
+    """Content of an adapter's second file: tensors by names in a model, and what it says of itself.
 
     base: the fingerprint of what it is for; charset: its own, if it has one; digest: None of an earlier
     version's.
@@ -228,9 +228,9 @@ class Config:
 
 
 def read_config(folder: Path) -> Config:
-    """Read and check the settings; raises InputError if there are none, or others."""
+    """Read and check the settings; raises InputError if they are missing, or others."""
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
+        what = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(
             f"adapter={folder}", what, "give the folder that fit wrote, such as runs/NAME/adapter."
         )
@@ -289,7 +289,7 @@ def damaged(folder: Path, why: str) -> InputError:
 
 
 def foreign(folder: Path, why: str) -> InputError:
-    """Say that an adapter is none of ours."""
+    """Say that an adapter was written by something else."""
     return InputError(
         f"adapter={folder}", f"was not written by ocrtrain: it {why}", "give one that fit wrote."
     )

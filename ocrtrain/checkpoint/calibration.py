@@ -1,4 +1,4 @@
-"""From how sure a recognizer says it is to how often it is right."""
+"""Calibration of confidences: how often lines that a recognizer is so sure of are right."""
 
 from __future__ import annotations
 

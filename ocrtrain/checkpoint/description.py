@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, so that it can be read with nothing else at hand."""
+"""Description of a checkpoint in the checkpoint, so that it can be read with nothing else at hand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Description:
 
 
 def symbols(value: object) -> list[str]:
-    """Check a list of symbols that a file holds; raises FieldError if it is none."""
+    """Check a list of symbols that a file holds; raises FieldError for anything else."""
     return CheckedFields({"charset": value}).items("charset", _symbol)
 
 
@@ -96,7 +96,7 @@ def _symbol(value: Any) -> str:
 
 
 def read_checkpoint(path: str | Path, setting: str = "checkpoint") -> dict[str, Any]:
-    """Read a checkpoint's content as plain types and tensors; raises InputError if it is none of ours.
+    """Read a checkpoint's content as plain types and tensors; raises InputError if it is not one of ours.
 
     setting: what messages call it by: the setting that names it. Nothing in the file is executed, and what
     is returned is what was written: its checksums are compared. Weights that are not finite are refused.
@@ -115,7 +115,7 @@ def read_checkpoint(path: str | Path, setting: str = "checkpoint") -> dict[str, 
     except pickle.UnpicklingError:
         raise InputError(
             name,
-            "is no checkpoint, or holds more than tensors and plain values, so it is not read",
+            "is not a checkpoint, or holds more than tensors and plain values, so it is not read",
             "give a checkpoint that `ocrtrain fit` wrote.",
         ) from None
     except (DamagedFile, OSError) as error:

@@ -1,4 +1,4 @@
-"""Whether a zip file of torch's is still what was written, byte for byte."""
+"""Check that a zip file of torch's is still what was written, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a checkpoint gets to the disk: whole or not at all, while training goes on."""
+"""Writing of checkpoints while training goes on: whole or not at all."""
 
 from __future__ import annotations
 

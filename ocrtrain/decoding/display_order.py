@@ -1,4 +1,4 @@
-"""From what stands in an image, left to right, to the text that it says."""
+"""Logical order and normal form of what was read from left to right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_text(transcript: Transcript, writing: Writing) -> Transcript:
 
 
 def is_text(read: str, writing: Writing) -> bool:
-    """Whether `as_text` leaves any part of `read` as it is: parts of what is in a normal form are, too."""
+    """Tell whether `as_text` leaves `read` as it is, and any part of it too."""
     return stays(read, writing.direction) and is_normal(read, writing.normalization)
 
 

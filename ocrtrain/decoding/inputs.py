@@ -1,4 +1,4 @@
-"""What a decoder can be given, and what it says to anything else."""
+"""Checks of what a decoder is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a compiled search is given beside log-probabilities: tables that plain Python fills."""
+"""Tables that a compiled search is given beside log-probabilities, and that plain Python fills."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Model(NamedTuple):
 
 
 class Automaton(NamedTuple):
-    """What texts may be, or are rewarded for: a deterministic automaton over classes (see `automaton.py`).
+    """Rules that texts must obey, or are rewarded for: a deterministic automaton (see `automaton.py`).
 
     From state s, class k leads to the target of the arc of s with symbol k, if there is one, else to
     `states[s, 1 + kind[k]]`, which adds `gains[s, kind[k]]` to the score; -1 is no state.

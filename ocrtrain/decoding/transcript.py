@@ -1,4 +1,4 @@
-"""What a recognizer reads in a line."""
+"""Text of a line with its characters, their probabilities and their places."""
 
 from __future__ import annotations
 

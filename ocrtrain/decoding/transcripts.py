@@ -1,4 +1,4 @@
-"""From classes and frames to transcripts: the one place where a decoder's findings become text."""
+"""Transcripts of the classes and frames that a decoder found: the one place where they become text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ocrtrain.text import Charset
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What a decoder found in N lines: their symbols, one line after another, R in all.
+    """Symbols that a decoder found in N lines, one line after another, R in all.
 
     counts: int [N], the symbols of each line; labels, first, last: int [R], classes (no blanks) and the
     frames that they were read from; probabilities: float [R]; confidences: one for each line.

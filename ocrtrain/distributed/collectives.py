@@ -1,4 +1,4 @@
-"""What the processes of one run decide together: each alone would wait for the others for ever."""
+"""Exchanges between the processes of one run. All of them must take part, or each waits for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From plain settings to a model: what a checkpoint's file may construct, and nothing else."""
+"""Construction of a model from plain settings: what a checkpoint may construct, and nothing else."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def plain_settings(settings: object) -> dict[str, Any]:
     Raises InputError for what `build_recognizer` could not build.
     """
     if not isinstance(settings, Mapping):
-        raise InputError(f"model={shown(settings)}", "is no group of settings", "correct it.")
+        raise InputError(f"model={shown(settings)}", "must be a group of settings", "correct it.")
     for key in settings:
         if key not in GROUPS and key != "dropout":
-            raise InputError(f"model.{shown(key)}", "is no setting of a model", "leave it out.")
+            raise InputError(f"model.{shown(key)}", "is not a setting of a model", "leave it out.")
     plain = {name: plain_part(settings.get(name), name) for name in ("backbone", "encoder")}
     adapt = settings.get("adapt")
     return {
@@ -83,7 +83,7 @@ def plain_settings(settings: object) -> dict[str, Any]:
 
 
 def dropout_of(settings: Mapping[str, Any]) -> float:
-    """Read the dropout before the head; raises InputError for what is none."""
+    """Read the dropout before the head; raises InputError for anything else."""
     value = settings.get("dropout", 0.0)
     try:
         return CheckedFields({"dropout": value}, "model").number("dropout", 0, 1)

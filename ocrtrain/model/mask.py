@@ -1,4 +1,4 @@
-"""Which columns and frames belong to a line, and which are padding."""
+"""Masks that tell a line's columns and frames from padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What settings may build: the classes of this package by name, with the type and range of each argument.
+"""Classes of this package that settings may build, by name, with the type and range of each argument.
 
 Settings come from the user, and from checkpoints, which come from anywhere. So nothing is imported by a name
 that is read, and every value is checked before a class sees it.
@@ -198,7 +198,7 @@ def checked_part(settings: Any, group: str) -> tuple[Part, dict[str, Any]]:
     if not isinstance(settings, Mapping):
         raise InputError(
             f"{group}={shown(settings)}",
-            "is no group of settings",
+            "must be a group of settings",
             f"choose one of the presets: {group}=NAME.",
         )
     target = settings.get("_target_")
@@ -207,7 +207,7 @@ def checked_part(settings: Any, group: str) -> tuple[Part, dict[str, Any]]:
         named = target if isinstance(target, str) and len(target) < 200 else shown(target)
         raise InputError(
             f"{group}._target_={named}",
-            f"is no {group} of {PACKAGE}",
+            f"is not a class of {PACKAGE} for {group}",
             f"choose one of the presets: {group}=NAME (see conf/{group}).",
         )
     arguments: dict[str, Any] = {}
@@ -217,7 +217,7 @@ def checked_part(settings: Any, group: str) -> tuple[Part, dict[str, Any]]:
         if not isinstance(key, str) or key not in part.arguments:
             raise InputError(
                 f"{group}.{key if isinstance(key, str) and len(key) < 200 else shown(key)}",
-                f"is no setting of {part.made.__name__}",
+                f"is not a setting of {part.made.__name__}",
                 f"it has {', '.join(part.arguments)}." if part.arguments else "leave it out.",
             )
         try:

@@ -1,4 +1,4 @@
-"""How a recognizer is trained: the Lightning module and the callbacks around it."""
+"""Training of a recognizer: the Lightning module and the callbacks around it."""
 
 from ocrtrain.checkpoint.writer import BackgroundCheckpointIO
 from ocrtrain.training.budget import Budget

@@ -13,7 +13,7 @@ from ocrtrain.training.budget import Budget
 
 
 def stepped(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the optimizer moved on this batch: with accumulated gradients it does so now and then."""
+    """Tell whether the optimizer moved on this batch: with accumulated gradients it does so now and then."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
@@ -40,7 +40,7 @@ class Clock(Callback):
         return self.budget.progress(step, self.seconds)
 
     def done(self, step: int) -> bool:
-        """Whether the budget is used up."""
+        """Tell whether the budget is used up."""
         return self.progress(step) >= 1.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""The one place that decides what follows a training step: whether training stops, validates, saves."""
+"""Decision on what follows a training step: training stops, validates, saves, or goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocrtrain.training.validation_schedule import ValidationSchedule
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows an optimizer step, the same in every process of the run.
+    """Decision on what follows an optimizer step, the same in every process of the run.
 
     stop: it was the last one; validate: the validation lines are read now; save: last.ckpt is written, after
     the validation if there is one, so that a resumed run does not miss it.

@@ -1,4 +1,4 @@
-"""What goes wrong below training, in words: workers, memory, the other processes."""
+"""Errors from below training in plain words: workers, memory, the other processes."""
 
 from __future__ import annotations
 

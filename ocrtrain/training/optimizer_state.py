@@ -1,4 +1,4 @@
-"""What an optimizer has gathered, restored from a checkpoint beside settings that may be new."""
+"""State of an optimizer, restored from a checkpoint beside settings that may be new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says of the training that it was saved in, checked before a run goes on from it."""
+"""State of a training in its checkpoint, checked before a run goes on from it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _check_like(found: object, own: object, path: str) -> None:
 
 
 def _alike(state: Mapping[str, Any], parameter: Tensor, other: Mapping[str, Any], of: Tensor) -> bool:
-    """Whether the state of one parameter is built as that of another, and finite."""
+    """Tell whether the state of one parameter is built as that of another, and finite."""
     if state.keys() != other.keys() or first_not_finite(state) is not None:
         return False
     for key, value in state.items():

@@ -1,4 +1,4 @@
-"""When the validation lines are read: every so many steps or seconds, and at the end."""
+"""Schedule of validations: every so many steps or seconds, and at the end."""
 
 from __future__ import annotations
 

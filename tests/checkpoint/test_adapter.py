@@ -210,7 +210,7 @@ def changed(folder: Path, **values: Any) -> None:
 
 def test_what_is_no_adapter_is_refused(base: Path, write: Write, tmp_path: Path) -> None:
     refused(base, tmp_path / "nowhere", "does not exist")
-    refused(base, base, "is no folder")
+    refused(base, base, "is not a folder")
     refused(base, tmp_path, "holds no adapter: no adapter_config.json and no adapter_model.safetensors")
     folder, _ = write(LORA)
     whole = {name: (folder / name).read_bytes() for name in (CONFIG, WEIGHTS)}

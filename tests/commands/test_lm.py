@@ -93,10 +93,10 @@ def test_texts_from_right_to_left_are_counted_as_they_are_shown(command: Command
         (["lm", "build", "text=a.txt", "output=lm.txt"], "no known format"),
         (["lm", "build", "text=a.txt", "output=lm.npz", "order=99"], "order=99"),
         (["lm", "build", "text=a.txt", "output=lm.npz", "order=x"], "order=x"),
-        (["lm", "convert", "lm=a.txt", "output=lm.npz"], "is no ARPA file"),
+        (["lm", "convert", "lm=a.txt", "output=lm.npz"], "is not an ARPA file"),
         (
             ["predict", "checkpoint={best}", "input={lines}", "decoder=beam", "decoder.lm=a.txt"],
-            "is no ARPA file",
+            "is not an ARPA file",
         ),
         (
             ["predict", "checkpoint={best}", "input={lines}", "decoder=beam", "decoder.pattern='[0-9]'"],

@@ -152,7 +152,7 @@ def test_an_adaptation_is_no_other_class(target: str) -> None:
 def test_a_misspelt_setting_is_named_with_the_choices(
     settings: dict[str, Any], named: str, choices: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"(?s)^{re.escape(named)}: is no setting of .*{choices}"):
+    with pytest.raises(InputError, match=rf"(?s)^{re.escape(named)}: is not a setting of .*{choices}"):
         build_recognizer(settings, classes=7)
 
 

@@ -211,7 +211,7 @@ class BeamDecoder:
 
 
 class _Found:
-    """What the compiled search fills for N lines of T frames and B texts each; see `decode_lines`."""
+    """Arrays that the compiled search fills for N lines of T frames and B texts each; see `decode_lines`."""
 
     def __init__(self, N: int, T: int, B: int) -> None:
         self.wrong = np.empty(N, np.int32)
@@ -272,7 +272,7 @@ def _language_model(lm: object, charset: Charset) -> LanguageModel | None:
     if lm is None or isinstance(lm, LanguageModel):
         return lm
     if not isinstance(lm, (str, os.PathLike)):
-        raise InputError(f"lm={shown(lm)}", "is no language model", "name the file of one.")
+        raise InputError(f"lm={shown(lm)}", "must be a language model", "name the file of one.")
     return load_language_model(lm, charset.symbols)
 
 

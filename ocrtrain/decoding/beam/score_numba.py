@@ -1,4 +1,4 @@
-"""How probable a given text is, and where its characters stand: CTC over one line, compiled by Numba.
+"""Probability of a given text, and the places of its characters: CTC over one line, compiled by Numba.
 
 Both run over the prefixes of the text one after the other, each over the frames in which it matters. A frame
 matters for a prefix if what the alignments have by then is at least `NEGLIGIBLE` of the whole text's

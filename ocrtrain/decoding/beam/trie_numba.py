@@ -1,4 +1,4 @@
-"""The prefixes of a search as nodes of a trie, with the state and the gain of each, compiled by Numba.
+"""Prefixes of a search as nodes of a trie, with the state and the gain of each, compiled by Numba.
 
 A trie is int32 [nodes, 8], its columns named below; gains [nodes] are the logarithms that language model,
 rules and words add to the score of a whole prefix, factors [nodes] what the last symbol's gain multiplies.
@@ -25,7 +25,7 @@ LEAST_GAIN = -400.0
 
 @numba.njit(nogil=True)
 def end_gain(node, trie, model, pattern, words):
-    """What the score of a text gains at its end; -inf if it may not end there."""
+    """Tell what the score of a text gains at its end; -inf if it may not end there."""
     gain = 0.0
     if trie[node, MODEL] >= 0 and model.symbols[END] >= 0:
         log_prob, _ = model_step(model.nodes, model.values, trie[node, MODEL], model.symbols[END])
@@ -69,7 +69,7 @@ def weigh(node, trie, gains, factors, model, pattern, words):
 
 @numba.njit(nogil=True)
 def child_of(parent, k, count, trie, gains, factors):
-    """The child of a prefix with class k; it is made node `count`, with no gain, if there is none yet."""
+    """Find the child of a prefix with class k; a new one becomes node `count`, with no gain."""
     child = trie[parent, CHILD]
     while child >= 0 and trie[child, SYMBOL] != k:
         child = trie[child, SIBLING]

@@ -54,7 +54,7 @@ def _check_members(archive: zipfile.ZipFile, packed: int) -> None:
     if len(set(names)) < len(names):
         raise ArchiveError("has two members of one name")
     if not all(name.endswith(".npy") for name in names):
-        raise ArchiveError("has members that are no NumPy arrays")
+        raise ArchiveError("has members that are not NumPy arrays")
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > MOST_BYTES or (unpacked > UNSUSPICIOUS and unpacked > HIGHEST_RATIO * packed):
         raise ArchiveError(f"claims to unpack into {unpacked:,} bytes, from {packed:,}")
@@ -66,7 +66,7 @@ def _array(content: bytes) -> NDArray[Any]:
         raise ArchiveError("has an array in another version of NumPy's format")
     shape, _, kind = npy.read_array_header_1_0(stream)
     if len(shape) > 1 or kind.kind not in "uif" or kind.itemsize > 8:
-        raise ArchiveError("has an array that is no row of plain numbers")
+        raise ArchiveError("has an array that is not a row of plain numbers")
     count = shape[0] if shape else 1
     data = content[stream.tell() :]
     if count < 0 or len(data) != count * kind.itemsize:

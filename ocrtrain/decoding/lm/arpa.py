@@ -72,7 +72,7 @@ def _lines(model: LanguageModel) -> Iterator[str]:
 
 
 def read_arpa(path: str | Path) -> LanguageModel:
-    """Read a model of characters; raises `InputError` for a file that is none, or one of words."""
+    """Read a model of characters; raises `InputError` for any other file, or a model of words."""
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:
             return _read(str(path), file)
@@ -130,7 +130,9 @@ def _read(path: str, lines: Iterable[str]) -> LanguageModel:
         or not ended
         or [len(level) for level in grams] != [announced.get(i) for i in range(1, n + 1)]
     ):
-        raise InputError(path, "is no ARPA file, or was cut short", "convert it once more from its source.")
+        raise InputError(
+            path, "is not an ARPA file, or was cut short", "convert it once more from its source."
+        )
     for missing in (0, 1, 2):  # symbols that a model may lack
         grams[0].setdefault((missing,), (NEVER * LOG_10, 0.0))
     return _from_grams(path, list(index), grams)

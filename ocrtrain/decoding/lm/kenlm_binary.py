@@ -24,7 +24,8 @@ from ocrtrain.errors import InputError
 def read_kenlm(path: str | Path, characters: Iterable[str]) -> LanguageModel:
     """Read a model of characters as far as it is about `characters`.
 
-    Raises `InputError` if kenlm is not installed, the file is none of its, or knows none of the characters.
+    Raises `InputError` if kenlm is not installed or cannot read the file, and where none of the characters is
+    known.
     """
     try:
         import kenlm

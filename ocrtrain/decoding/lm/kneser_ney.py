@@ -31,7 +31,7 @@ Blocks = Callable[[], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often n-grams of `order` symbols occur, packed into numbers of `bits` bits for each symbol.
+    """Occurrences of n-grams of `order` symbols, packed into numbers of `bits` bits for each symbol.
 
     keys: uint64 [m], ordered, the first symbol in the highest bits; counts: int64 [m]. A line's first symbols
     have the begin of a line before them as often as it takes.
@@ -190,7 +190,7 @@ def _adjusted(counts: Counts) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.i
 
 
 def estimate_discounts(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """What is taken from counts of 0, 1, 2, and 3 or more, from how many n-grams have counts of 1 to 4."""
+    """Estimate what is taken from counts of 0, 1, 2, and 3 or more, by how many counts are 1 to 4."""
     n1, n2, n3, n4 = (int((counts == count).sum()) for count in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) == 0:
         return np.array([0.0, *_FALLBACK])

@@ -68,7 +68,7 @@ class LanguageModel:
 
     @property
     def unknown_log_prob(self) -> float:
-        """What a character that the model never saw gets: at least that of one drawn at random.
+        """Log-probability of a character that the model never saw: at least that of one drawn at random.
 
         A model's own value is the smaller the more text it was built from, down to a ban. But the recognizer
         has seen the character, and a text that merely lacks it is no argument against it.
@@ -139,7 +139,7 @@ class LanguageModel:
 def _column(content: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
     """Take an array out of `content`."""
     if name not in content:
-        raise ModelError(f"is no language model, or was cut short: it lacks {name}")
+        raise ModelError(f"is not a language model, or was cut short: it lacks {name}")
     return content.pop(name)
 
 

@@ -16,12 +16,12 @@ from ocrtrain.settings import checked_path
 def load_language_model(path: str | os.PathLike[str], characters: Iterable[str] = ()) -> LanguageModel:
     """Read our own format, an ARPA file, or KenLM's binary format, whichever it is.
 
-    characters: those that a KenLM model is asked for. Raises `InputError` if it is none of them.
+    characters: those that a KenLM model is asked for. Raises `InputError` for anything else.
     """
     path = checked_path(path, "lm")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise InputError(str(path), "is no file", "name a language model.")
+            raise InputError(str(path), "is not a file", "name a language model.")
         with open(path, "rb") as file:
             beginning = file.read(64)
     except (OSError, ValueError) as error:  # a ValueError for half a character in the name

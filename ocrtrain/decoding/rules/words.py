@@ -46,7 +46,7 @@ def word_rules(words: Iterable[str], mode: str, bonus: float, charset: Charset) 
     if mode not in MODES:
         raise InputError(f"words_mode={shown(mode)}", "is not known", f"choose {' or '.join(MODES)}.")
     if not isinstance(words, Iterable) or isinstance(words, Mapping):
-        raise InputError(f"words={shown(words)}", "are no words", "name a file with a word a line.")
+        raise InputError(f"words={shown(words)}", "must be words", "name a file with a word a line.")
     words = [text("words", word) for word in words]
     index = {symbol: k for k, symbol in enumerate(charset.symbols, 1)}
     children: list[dict[int, int]] = [{}, {}]

@@ -134,11 +134,11 @@ def _load_weights(weights: str, depth: int, net: nn.Module) -> dict[str, Tensor]
             )
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a file that is no state dict makes of the reader
+        except Exception as error:  # whatever a file that is not a state dict makes of the reader
             reason = str(error).partition("\n")[0]
-            raise InputError(f"backbone.weights={path}", f"is no state dict ({reason})", way_on) from None
+            raise InputError(f"backbone.weights={path}", f"is not a state dict ({reason})", way_on) from None
     if not isinstance(state, dict):
-        raise InputError(f"backbone.weights={weights}", "is no state dict", way_on)
+        raise InputError(f"backbone.weights={weights}", "is not a state dict", way_on)
     # Files from before batch norms counted their batches lack that count, and nothing here reads it.
     expected = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     wrong = [k for k, v in expected.items() if not _alike(state.get(k), v)]

@@ -1,4 +1,4 @@
-"""The sizes that decide a Mamba encoder's blocks, and the parts made of them."""
+"""Sizes that decide a Mamba encoder's blocks, and the parts made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 @dataclass(frozen=True, slots=True)
 class MambaSizes:
-    """What decides a block's tensors and what they mean: settings of `MambaEncoder`, with their defaults.
+    """Settings of `MambaEncoder` that decide a block's tensors and what they mean, with their defaults.
 
     d_model: features per frame within the blocks, None for those outside; norm: "layer" or "rms", with
     `norm_eps` under its root; residual_in_fp32: add up blocks in float32 under autocast, too; the rest is

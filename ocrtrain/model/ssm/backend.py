@@ -1,4 +1,4 @@
-"""Which implementation of the scan runs where, and why another does not."""
+"""Choice of the implementation that runs on a device, with the reason why another does not."""
 
 from __future__ import annotations
 

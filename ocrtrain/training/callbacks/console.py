@@ -1,4 +1,4 @@
-"""What a run tells while it trains: progress, speed, time left, and how well it reads."""
+"""Progress of a run on the console: speed, time left, and how well it reads."""
 
 from __future__ import annotations
 

@@ -238,14 +238,14 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def missing(name: str) -> InputError:
-    """What to say where the logger's package is missing."""
+    """Say that the logger's package is missing."""
     return InputError(
         f"logger={name}", f"{name} is not installed", f'Install it: pip install "ocrtrain[{name}]"'
     )
 
 
 def logged_in(wandb: Any) -> bool:
-    """Whether wandb knows an account, by an environment variable or by its files."""
+    """Tell whether wandb knows an account, by an environment variable or by its files."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     try:

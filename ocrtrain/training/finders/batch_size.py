@@ -1,4 +1,4 @@
-"""Which batch size to train with: the speed of each, until it does not grow or memory is used up."""
+"""Finder of a batch size: the speed of each, until it does not grow or memory is used up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which learning rate to begin with: the loss while the rate grows from step to step."""
+"""Finder of a learning rate: the loss while the rate grows from step to step."""
 
 from __future__ import annotations
 

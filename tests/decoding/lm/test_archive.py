@@ -55,7 +55,7 @@ def test_archives_that_lie_are_refused(tmp_path: Path) -> None:
         ("square", [("a.npy", npy(np.zeros((2, 2))))], "plain numbers"),
         ("text", [("a.npy", npy(np.array(["a"])))], "plain numbers"),
         ("complex", [("a.npy", npy(np.zeros(2, complex)))], "plain numbers"),
-        ("other", [("a.txt", b"")], "no NumPy arrays"),
+        ("other", [("a.txt", b"")], "not NumPy arrays"),
         ("empty", [("a.npy", b"")], "damaged"),
         ("many", [(f"{i}.npy", good) for i in range(1001)], "1,001 members"),
         ("bomb", [("a.npy", bytes(2**27))], "claims to unpack into 134,217,728 bytes"),

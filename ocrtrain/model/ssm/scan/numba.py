@@ -34,7 +34,7 @@ _F = np.float32
 
 
 def tasks_of(lines, channels):
-    """How many tasks there are: a block of channels of a line each."""
+    """Count the tasks: a block of channels of a line each."""
     return lines * ((channels + BLOCK - 1) // BLOCK)
 
 

@@ -26,7 +26,7 @@ CHUNK = 32  # frames between two states that the forward pass keeps
 
 @dataclass(frozen=True)
 class Tiling:
-    """What one program takes on: channels at once, frames between two groups of stores, its warps."""
+    """Share of one program: channels at once, frames between two groups of stores, its warps."""
 
     channels: int
     frames: int
