@@ -77,7 +77,7 @@ def oddities(character: str, foreign: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def invisible(character: str) -> bool:
-    """Tell whether `character` leaves no ink: a format sign, a variation selector, a space other than U+0020."""
+    """Tell whether `character` leaves no ink: a format sign, a variation selector, a space but U+0020."""
     category = unicodedata.category(character)
     if category in ("Cf", "Zl", "Zp"):
         return True
