@@ -75,7 +75,8 @@ def _choose(backend: str, kind: str, device: str) -> tuple[str, str]:
 def _by_numba() -> str:
     from ocrtrain.model.ssm.scan import numba as scan_numba
 
-    kept = Path(scan_numba.scan_forward.stats.cache_path).glob("numba.*.nbi")
+    # Numba names its files by module and function.
+    kept = Path(scan_numba.scan_forward.stats.cache_path).glob(f"{Path(scan_numba.__file__).stem}.scan_*.nbi")
     if any(kept):
         return "compiled for this CPU by Numba"
     return "Numba compiles it for this CPU, which takes a quarter of a minute, this once"

@@ -63,7 +63,7 @@ def test_auto_takes_the_compiled_form_of_torch_on_a_cpu() -> None:
 def test_torch_stands_in_with_plain_steps_where_numba_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     without_numba(monkeypatch)
     assert choose_backend("auto", "cpu") == choose_backend("torch", "cpu") == "eager"
-    with pytest.raises(InputError, match=r"backend=numba: .*scan.numba.*\n.*reinstall numba"):
+    with pytest.raises(InputError, match=r"backend=numba: .*scan\.numba.*\n.*reinstall numba"):
         choose_backend("numba", "cpu")
 
 
@@ -129,7 +129,7 @@ def test_what_only_gpus_run_is_refused_elsewhere(monkeypatch: pytest.MonkeyPatch
 def test_without_the_package_triton_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setitem(sys.modules, "ocrtrain.model.ssm.scan.triton", None)
-    with pytest.raises(InputError, match=r"backend=triton: .*scan.triton"):
+    with pytest.raises(InputError, match=r"backend=triton: .*scan\.triton"):
         choose_backend("triton", "cpu")
 
 

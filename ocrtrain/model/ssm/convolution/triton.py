@@ -4,7 +4,7 @@ Frames do not wait for each other here: a program takes a tile of frames and cha
 around it again from the cache. Lengths and the direction of time only change which frames those are.
 """
 
-# Annotations would only repeat the kernels, whose tuples grow by addition; see scan_triton_forward.py.
+# Annotations would only repeat the kernels, whose tuples grow by addition; see scan/triton_forward.py.
 # mypy: disable-error-code="no-untyped-def, assignment"
 # ruff: noqa: RUF005
 from __future__ import annotations

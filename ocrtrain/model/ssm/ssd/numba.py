@@ -8,7 +8,7 @@ chunks. The state of a block of heads stays in the cache. The forward pass keeps
 
 # The loops over states are unrolled by hand, for S a multiple of 4 (see `UNROLL`), so that a frame's channels
 # are read once for several states; several heads share a loop, since one has too few channels to fill it.
-# Arrays are float32 and C-contiguous. Names and layouts are those of `scan_numba`.
+# Arrays are float32 and C-contiguous. Names and layouts are those of `scan/numba.py`.
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
