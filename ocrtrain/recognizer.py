@@ -167,11 +167,11 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     """Resolve None or "auto" to the GPU if there is one; raises InputError for a device that is not there."""
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not isinstance(device, str | torch.device):
+        raise InputError(f"device={shown(device)}", "must be a name", "choose auto, cpu, cuda or cuda:1.")
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
-    except TypeError:
-        raise InputError(f"device={shown(device)}", "must be text", "choose auto, cpu or cuda.") from None
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(

@@ -202,6 +202,37 @@ def test_a_batch_has_a_line(recognizer: Recognizer, lines: list[Image.Image]) ->
         recognizer.read(lines, batch_size=0)
 
 
+@pytest.mark.parametrize("batch_size", ["4", 4.0, True, None])
+def test_a_batch_size_is_an_integer(
+    batch_size: Any, recognizer: Recognizer, lines: list[Image.Image]
+) -> None:
+    with pytest.raises(InputError, match=r"batch_size=.* must be a positive integer"):
+        recognizer.read(lines, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("value", [5, 0.5, ["a.ckpt"], {"a": 1}, b"a.ckpt", "", True, "nul\0"])
+def test_a_path_is_a_path(value: Any, checkpoint: Path, recognizer: Recognizer) -> None:
+    for name, call in {
+        "checkpoint": lambda: Recognizer.load(value),
+        "adapter": lambda: Recognizer.load(checkpoint, "cpu", value),
+        "path": lambda: recognizer.save(value),
+    }.items():
+        with pytest.raises(InputError, match=f"^{name}=.*must be the name of a file or a folder"):
+            call()
+
+
+@pytest.mark.parametrize("device", [["cpu"], 0.5, {"cpu": 1}, b"cpu", -3, 99, True])
+def test_a_device_of_another_kind_is_named(device: Any, checkpoint: Path) -> None:
+    with pytest.raises(InputError, match=r"^device=.*must be a name"):
+        Recognizer.load(checkpoint, device)
+
+
+@pytest.mark.parametrize("images", [5, None, b"line.png"])
+def test_images_are_a_list(images: Any, recognizer: Recognizer) -> None:
+    with pytest.raises(InputError, match="must be a list of images"):
+        recognizer.read(images)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"checkpoint=.*best\.ckpt: does not exist"):
         Recognizer.load(tmp_path / "best.ckpt")

@@ -124,10 +124,10 @@ def output_format(output: str | None, form: str | None, paths: Sequence[str]) ->
     Pages that go into a folder are written as pages.
     """
     suffix = Path(output).suffix.removeprefix(".").lower() if output else "tsv"
-    form = form or (suffix if suffix in FORMATS or not all(map(is_page, paths)) else "xml")
+    given, form = form, form or (suffix if suffix in FORMATS or not all(map(is_page, paths)) else "xml")
     if form not in FORMATS:
         raise InputError(
-            f"output={output}",
+            f"output={output}" if given is None else f"format={given}",
             "has no known format",
             "end it in .tsv or .jsonl, set format=tsv|jsonl, or name a folder for pages in PAGE or ALTO XML.",
         )

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,26 @@ def test_a_damaged_description_is_refused(
 ) -> None:
     content["ocrtrain"][key] = value
     refused(save(content), "cannot be used|cannot be built")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "prepare"),
+    [
+        ({"height": 16}, {"height": 3}),
+        ({"height": 16}, {"height": 400}),
+        ({"in_channels": 1}, {"channels": 3}),
+        ({"_target_": "ocrtrain.model.backbones.ResNet", "depth": 18, "height": 32}, {"height": 64}),
+    ],
+)
+def test_lines_that_the_backbone_cannot_read_are_named(
+    backbone: dict[str, Any], prepare: dict[str, Any], save: Callable[[Any], Path]
+) -> None:
+    plain = description()
+    settings = dict(plain.model["backbone"]) if "_target_" not in backbone else {}
+    described = replace(plain, model={**plain.model, "backbone": {**settings, **backbone}})
+    content = content_of(described, build_recognizer(described.model, len(described.charset)))
+    content["ocrtrain"]["preprocess"] |= prepare
+    refused(save(content), "rows and . channels?, which its backbone cannot read")
 
 
 def test_weights_of_other_sizes_are_refused_by_the_tensor(

@@ -251,6 +251,14 @@ def test_a_run_at_work_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "still at work" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("process", [10**400, 2**63, 0, -1, 1.5, True, "1", None, [1]])
+def test_a_mark_that_names_no_process_holds_no_run(home: Path, process: object) -> None:
+    """In `kill`, 0 and negative numbers mean whole groups of processes."""
+    run(home / "runs" / "odd", json.dumps({"pid": process, "host": platform.node()}))
+    cleaned()
+    assert not (home / "runs" / "odd").exists()
+
+
 def test_a_run_that_fit_made_goes_whole(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,23 @@ def test_a_damaged_memory_is_made_anew(make_font: FontMaker, own_cache: Path, co
     assert len(memory.read_bytes()) > 50
 
 
+@pytest.mark.parametrize(
+    ("was", "became"),
+    [('"drawn": "a"', '"drawn": ""'), ('"drawn": "a"', '"drawn": true'), ('"tested"', '"asked"'), ("[", "{")],
+)
+def test_what_was_changed_in_the_memory_is_found_anew(
+    make_font: FontMaker, own_cache: Path, was: str, became: str
+) -> None:
+    font = make_font({"a": A})
+    drawn(font, "a")
+    (memory,) = own_cache.iterdir()
+    whole = memory.read_text()
+    memory.write_text(whole.replace(was, became))
+    assert memory.read_text() != whole
+    assert drawn(font, "a") == {"a"}
+    assert memory.read_text() == whole
+
+
 def test_without_a_place_to_remember_all_the_same(
     make_font: FontMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from ocrtrain.data.images.image import SUFFIXES, Channels, legible
 from ocrtrain.data.lines.rejections import by_reason
 from ocrtrain.data.lines.stored import StoredLines
 from ocrtrain.errors import InputError
-from ocrtrain.files import open_regular
+from ocrtrain.files import check_regular, open_regular
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 PARQUET = ".parquet"
@@ -51,6 +51,11 @@ def open_lines(
     if os.path.isdir(place):
         return _open_folder(place, channels, columns)
     name = place.lower()
+    if os.path.exists(place):
+        try:
+            check_regular(place)
+        except OSError as error:
+            raise InputError(legible(given), f"is {error.strerror}", "name a file or a folder.") from error
     if not os.path.exists(place):
         if name.endswith(".tar") and any(mark in place for mark in "{*?["):
             return shards.open_shards(place, columns, channels)

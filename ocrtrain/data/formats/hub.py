@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from ocrtrain.data.lines.stored import EncodedImages, StoredLines, measured, rea
 from ocrtrain.data.lines.strings import Strings, StringsBuilder
 from ocrtrain.data.lines.table import LineTable, remembered
 from ocrtrain.errors import InputError
+from ocrtrain.files import check_regular
 
 SCHEME = "hf://"
 _BATCH = 8192
@@ -50,12 +52,11 @@ def open_dataset(path: str, columns: Columns, channels: Channels = 1) -> StoredL
     """
     if os.path.isdir(path):
         return _lines(_load(path, lambda d: d.load_from_disk(path)), path, columns, channels)
-    return _lines(
-        _load(path, lambda d: d.load_dataset("parquet", data_files=path, split="train")),
-        path,
-        columns,
-        channels,
-    )
+    with _readable(path, "cannot be opened as a dataset"):
+        for file in glob.glob(path):
+            check_regular(file)
+    dataset = _load(path, lambda d: d.load_dataset("parquet", data_files=path, split="train"))
+    return _lines(dataset, path, columns, channels)
 
 
 def open_hub(uri: str, columns: Columns, channels: Channels = 1) -> StoredLines:

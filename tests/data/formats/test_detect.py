@@ -155,7 +155,7 @@ def test_the_cache_may_be_read_only(
     assert list(open_lines(make.shard(tmp_path / "a.tar", make.texts)).originals) == make.texts
 
 
-def test_a_table_that_was_cut_short_is_made_again(
+def test_a_table_that_was_cut_short_or_damaged_is_made_again(
     make: SimpleNamespace, tmp_path: Path, own_cache: Path
 ) -> None:
     file = make.shard(tmp_path / "a.tar", make.texts)
@@ -165,6 +165,10 @@ def test_a_table_that_was_cut_short_is_made_again(
     for length in (0, 5, 100, len(whole) - 1):
         table.write_bytes(whole[:length])
         assert list(open_lines(file).originals) == make.texts
+    for place in range(0, len(whole), 7):
+        table.write_bytes(whole[:place] + bytes([whole[place] ^ 32]) + whole[place + 1 :])
+        assert list(open_lines(file).originals) == make.texts
+        assert table.read_bytes() == whole
     shutil.rmtree(own_cache)
     assert list(open_lines(file).originals) == make.texts
 

@@ -240,3 +240,41 @@ def test_a_disk_that_is_full(make: SimpleNamespace, tmp_path: Path, form: str) -
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "cannot be written: " in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["cache", "in"] or sorted(os.listdir(tmp_path)) == ["in"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_names_of_pipes_and_devices_are_not_read_from(make: SimpleNamespace, tmp_path: Path) -> None:
+    """A device has no end, and a pipe that nobody writes to has no beginning."""
+    for suffix in (".png", ".gt.txt", ".xml", ".tsv", ".tar", ".mdb", ".parquet"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+    rows = "".join(
+        f'{{"file_name": "{name}", "text": "x", "width": 9, "height": 9}}\n'
+        for name in ("/dev/zero", "pipe.png")
+    )
+    (tmp_path / "lines.jsonl").write_text(rows)
+    source = open_lines(tmp_path / "lines.jsonl")
+    for index in range(2):
+        for read in (source.images.encoded, lambda index: source.line(index, 0)):
+            with pytest.raises(InputError, match="not a regular file"):
+                read(index)
+    for suffix in (".xml", ".tsv", ".tar", ".mdb", ".parquet", ".png"):
+        with pytest.raises(InputError):
+            open_lines(tmp_path / f"pipe{suffix}")
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "a.png").write_bytes(make.picture(0))
+    os.mkfifo(tmp_path / "pair" / "a.gt.txt")
+    with pytest.raises(InputError, match="text cannot be opened"):
+        open_lines(tmp_path / "pair")
+
+
+def test_a_saved_dataset_that_is_nested_without_end(make: SimpleNamespace, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = {"image": [make.picture(0)], "text": ["x"]}
+    datasets.Dataset.from_dict(rows).save_to_disk(str(tmp_path / "saved"))
+    state = (tmp_path / "saved" / "state.json").read_text()
+    deep = "[" * 900 + "]" * 900
+    (tmp_path / "saved" / "state.json").write_text(
+        state.replace('"_output_all_columns": false', f'"_output_all_columns": {deep}')
+    )
+    with pytest.raises(InputError, match="saved: "):
+        open_lines(tmp_path / "saved")

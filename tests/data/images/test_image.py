@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ocrtrain.data.images.image import MAX_PIXELS, as_pixels, image_size, read_image
+from ocrtrain.data.images.image import (
+    MAX_PIXELS,
+    as_pixels,
+    decode_image,
+    image_size,
+    image_suffix,
+    read_image,
+)
 from ocrtrain.errors import InputError
 
 RAMP = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
@@ -173,6 +180,33 @@ def test_truncated_is_refused(tmp_path: Path, suffix: str, channels: Any) -> Non
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=rf"a\.{suffix}: is (damaged or truncated|not an image)"):
         read_image(path, channels)
+
+
+def test_damaged_pixels_of_a_png_are_refused(tmp_path: Path) -> None:
+    """Pillow passes over the checksums of pixels, and gives what is left of them."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 200), dtype=np.uint8)
+    path = saved(tmp_path, Image.fromarray(noise), "a.png")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4000] + bytes(100) + whole[4100:])
+    assert image_size(path) == (200, 40)
+    for read in (
+        lambda: read_image(path, 1),
+        lambda: decode_image(path.read_bytes(), 1, "a.png"),
+        lambda: image_suffix(path.read_bytes(), "a.png"),
+    ):
+        with pytest.raises(InputError, match=r"a\.png: is damaged or truncated: a checksum"):
+            read()
+    path.write_bytes(whole + b"what follows the end says nothing of the image")
+    assert np.array_equal(read_image(path, 1), noise)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("read", [lambda path: read_image(path, 1), image_size])
+def test_a_pipe_or_a_device_is_no_image(tmp_path: Path, read: Any) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with pytest.raises(InputError, match="not a regular file"):
+            read(path)
 
 
 @pytest.mark.parametrize("read", [lambda path: read_image(path, 1), image_size])

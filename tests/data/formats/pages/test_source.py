@@ -163,6 +163,26 @@ def test_pages_are_cut_once_and_again_when_they_change(
     assert open_lines(file).line(0, 0).image.min() == 77
 
 
+def test_damage_in_the_cache_of_cut_lines_is_not_believed(
+    make: SimpleNamespace, tmp_path: Path, own_cache: Path
+) -> None:
+    file = make.page(tmp_path / "a", ["one", "two"])
+    source = open_lines(file)
+    before = [source.line(index, 0).image for index in range(2)]
+    (blob,) = own_cache.glob("*.images")
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    source = open_lines(file)
+    assert np.array_equal(source.line(0, 0).image, before[0])
+    with pytest.raises(InputError, match=r"page\.xml#.*: was damaged in the cache"):
+        source.line(1, 0)
+    again = open_lines(file)
+    assert all(np.array_equal(again.line(index, 0).image, before[index]) for index in range(2))
+    assert blob.read_bytes() == whole
+    blob.write_bytes(whole[:-1])
+    assert np.array_equal(open_lines(file).line(1, 0).image, before[1])
+
+
 def test_a_curved_line_becomes_straight() -> None:
     """Rows of dots along an arc: after cutting, each row is level to within a pixel or so."""
     page = Image.new("L", (900, 400), 255)
