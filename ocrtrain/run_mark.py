@@ -8,8 +8,9 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocrtrain.fields import CheckedFields, FieldError
 from ocrtrain.files import write_text_atomically
-from ocrtrain.json_text import parse_json_file
+from ocrtrain.json_text import JsonError, parse_json_file
 
 RUN_MARK = ".ocrtrain-run"
 
@@ -39,9 +40,9 @@ def read_mark(folder: Path) -> RunMark | None:
     if file.is_symlink():
         return None
     try:
-        mark = parse_json_file(file)
-        return RunMark(int(mark["pid"]), str(mark["host"]))
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        mark = CheckedFields(parse_json_file(file))
+        return RunMark(mark.integer("pid", 1, 2**31 - 1), mark.text("host"))
+    except (OSError, JsonError, FieldError):
         return None
 
 
