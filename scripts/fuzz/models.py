@@ -139,18 +139,17 @@ def begin(case: Path, setting: str) -> object:
     words = ["experiment=lines", "data.train=none", "run=fuzz", "adapt=lora"]
     chosen = OmegaConf.to_container(composed("fit", *words), resolve=True)
     before = json.dumps(chosen, sort_keys=True)
-    base = read_base({**chosen, setting: str(case / "tiny.ckpt")})
-    taken, base = inherit(chosen, base, {})
-    text = json.dumps(taken, sort_keys=True, default=str)
+    settings = read_fit_settings({**chosen, setting: str(case / "tiny.ckpt")})
+    settings, base = inherit(settings, read_base(settings), {})
+    text = json.dumps(settings.record, sort_keys=True, default=str)
     for mark in (CANARY, "oc.env", "os.mkdir"):
         if text.count(mark) > before.count(mark):
             raise ShownError(f"{mark} of the file is in the configuration")
     assert base is not None
-    settings = read_fit_settings(taken)
     torch.manual_seed(0)
     charset = base.description.charset
     model = build_model(settings.model, len(charset), base, charset)
-    return model.state_dict(), taken, base.description.as_dict()
+    return model.state_dict(), settings.record, base.description.as_dict()
 
 
 def make_pretrained(folder: Path) -> None:

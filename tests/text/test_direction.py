@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bidi import get_display
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ocrtrain.errors import InputError
@@ -108,6 +109,8 @@ MIXED = st.text(st.sampled_from(f"{ALEF}{BET}{AIN}{BEH}xy12\u0661 .-%(!{PATAH}")
 @given(text=MIXED, base=st.sampled_from(["rtl", "ltr"]))
 def test_letters_and_digits_stand_where_the_library_puts_them(text: str, base: Direction) -> None:
     """Apart from marks and mirroring, which it leaves to whoever draws."""
+    # A mark on a separator within a number: we keep it on the separator, the library takes the number apart.
+    assume(not re.search(f"[.%-]{PATAH}", text))
     shown = to_display(text, base)
     without = [c for c in shown if c not in f"(){PATAH}"]
     assert without == [c for c in get_display(text, base_dir=base[0].upper()) if c not in f"(){PATAH}"]

@@ -229,8 +229,12 @@ def folder_with(draw_lines: Callable[..., Path], **changes: str | None) -> None:
             ["experiment=quikstart", "experiment=quickstart?"],
         ),
         ({}, ["data.train=lines", "encoder=mambo"], ["encoder=mambo: no such preset", "encoder=mamba?"]),
-        ({}, ["data.train=lines", "data.workers=-2"], ["data.workers=-2: is below 0"]),
-        ({}, ["data.train=lines", "schedule.warmup=1"], ["schedule.warmup=1: is no share"]),
+        ({}, ["data.train=lines", "data.workers=-2"], ["data.workers=-2: must be 0 or a positive integer"]),
+        (
+            {},
+            ["data.train=lines", "schedule.warmup=1"],
+            ["schedule.warmup=1: must be a number of at least 0 and below 1"],
+        ),
         ({}, ["data.train=lines", "trainer.max_time=10min"], ["trainer.max_time=10min: must be a duration"]),
         (
             {},
@@ -240,7 +244,7 @@ def folder_with(draw_lines: Callable[..., Path], **changes: str | None) -> None:
         ({}, ["data.train=lines", "resume=nowhere.ckpt"], ["resume=nowhere.ckpt: does not exist"]),
         ({}, ["data.train=lines", "init=lines/00.png"], ["init=lines/00.png"]),
         ({}, ["data.train=lines", "backbone=resnet18", "backbone.weights=x.pt"], ["backbone.weights=x.pt"]),
-        ({}, ["data.train=lines", "optimizer.lr=-1"], ["optimizer.lr=-1: must be a number of 0 or more"]),
+        ({}, ["data.train=lines", "optimizer.lr=-1"], ["optimizer.lr=-1: must be 0 or a positive number"]),
         ({}, [], ["data.train: must be given"]),
     ],
 )

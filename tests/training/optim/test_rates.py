@@ -70,8 +70,8 @@ def test_rates_are_scaled_by_depth_and_name(make: type) -> None:
 @pytest.mark.parametrize(
     ("decay", "factors", "named"),
     [
-        (0.0, [], "finetune.layer_decay=0.0: must be a number of at most 1 and above 0"),
-        (1.5, [], "finetune.layer_decay=1.5: must be a number of at most 1 and above 0"),
+        (0.0, [], "finetune.layer_decay=0.0: must be a number above 0 and of at most 1"),
+        (1.5, [], "finetune.layer_decay=1.5: must be a number above 0 and of at most 1"),
         (1.0, [["decoder.*", 0.1]], r"finetune.rates=decoder.\*: matches nothing"),
         (1.0, [["head.*", -1]], r"finetune.rates.head.\*=-1: must be 0 or a positive number"),
         (1.0, ["head.*"], r"must be a pair of a pattern and a factor"),
