@@ -125,6 +125,8 @@ def _lines(dataset: Any, path: str, columns: Columns, channels: Channels) -> Sto
             f"name the text column with data.text_column=NAME; there are: {', '.join(dataset.column_names)}.",
         )
     with _readable(path, "is damaged"):
+        # Arrow follows the offsets that it finds in a file, even out of it, unless they are checked first.
+        dataset.select_columns([image, text]).data.validate(full=True)
         if isinstance(dataset.features[image], datasets.Image):
             dataset = dataset.cast_column(image, datasets.Image(decode=False))
         images = dataset.select_columns([image])
