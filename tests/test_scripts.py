@@ -52,7 +52,7 @@ def test_a_case_of_the_fuzzer_comes_again(tmp_path: Path) -> None:
     kept = []
     for name in ("once", "again"):
         fuzz(
-            *(ROOT / "scripts" / "fuzz_readers.py", "--seed", "1", "--kinds", "lm arpa", "pattern"),
+            *(ROOT / "scripts" / "fuzz_readers.py", "--seed", "1", "--kinds", "image png", "image gif"),
             *("--count", "4", "--keep", str(tmp_path / name)),
         )
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())

@@ -33,6 +33,7 @@ def work(order: Path) -> None:
                 say(journal, index, "warm", kind=name)
                 whole[name] = warm(name, seeds, folder)
             root = folder / str(index)
+            shutil.rmtree(root, ignore_errors=True)  # from a try that took too long
             root.mkdir(parents=True)
             mutation = damage(place / "case", root / "case", rng)
             told = {"kind": name, "file": mutation.file, "what": printable(mutation.what)[:120]}
